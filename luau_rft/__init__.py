@@ -1,0 +1,1 @@
+"""A data-versioned pipeline that makes a language model a better Roblox Luau programmer."""

@@ -1,0 +1,91 @@
+"""The hand-written tasks in ``data/tasks/<split>/<task-id>/``."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from luau_rft.config import Params
+from luau_rft.errors import UserError
+
+Category = Literal["npc-behaviour", "game-mechanics", "data-persistence", "ui", "physics", "networking"]
+Kind = Literal["server", "client", "module"]
+
+
+class TaskCounts(Params):
+    """Section ``tasks``: how many tasks of each split are used, in order of id; null means all."""
+
+    train: int | None = Field(ge=1)
+    eval: int | None = Field(ge=1)
+
+
+class Requires(BaseModel):
+    """What a run of a complete solution must be seen to do; names as the engine records them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    services: list[str] = []  # through game:GetService
+    instances: list[str] = []  # classes created by Instance.new
+    events: list[str] = []  # connected, as "Class.Event"
+    methods: list[str] = []  # called, as "Class:Method"
+
+
+class Task(BaseModel):
+    """One task: what is asked (``prompt``), a solution (``reference``) and the checks that a solution passes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    title: str
+    prompt: str
+    category: Category
+    difficulty: Literal["easy", "medium", "hard"]
+    kind: Kind
+    requires: Requires
+    reference: str
+    checks: str
+
+
+def load_tasks(folder: str | Path, limit: int | None = None) -> list[Task]:
+    """The first ``limit`` tasks of a folder, in order of id.
+
+    Raises ``UserError`` naming the task's file and field.
+    """
+    folder = Path(folder)
+    paths = sorted(path for path in folder.glob("*") if path.is_dir())
+    if not paths:
+        raise UserError(f"{folder}: no tasks; expected folders with task.yaml, reference.luau and checks.luau")
+    return [load_task(path) for path in paths[:limit]]
+
+
+def load_task(folder: str | Path) -> Task:
+    """Read one task folder. Raises ``UserError`` naming the file and field."""
+    folder = Path(folder)
+    description = folder / "task.yaml"
+    try:
+        fields = yaml.safe_load(_text(description))
+    except yaml.YAMLError as error:
+        raise UserError(f"{description}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{description}: expected a mapping with id, title, prompt, category, difficulty, kind, requires")
+    sources = {name: _text(folder / f"{name}.luau") for name in ("reference", "checks")}
+    try:
+        task = Task.model_validate(fields | sources)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{description}: {field}: {first['msg']}, got {first['input']!r}") from None
+    if task.id != folder.name or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", task.id):
+        raise UserError(f"{description}: id: {task.id!r} must be its folder's name, in lower-case words joined by '-'")
+    return task
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; a task folder holds task.yaml, reference.luau and checks.luau") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
