@@ -1,0 +1,60 @@
+"""A pool is a set of tasks answered by a model: candidates, scores and judgments in ``data/<pool>/``."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from luau_rft import tables
+from luau_rft.errors import UserError
+from luau_rft.tasks import Task, load_tasks
+
+SPLITS = {"train": "train", "eval-base": "eval", "eval-sft": "eval", "eval-rft": "eval"}
+KEY = tables.PRIMARY_KEYS["candidates"]
+
+
+def split(pool: str) -> str:
+    """The folder of ``data/tasks`` whose tasks a pool answers.
+
+    >>> split("eval-sft")
+    'eval'
+    """
+    if pool not in SPLITS:
+        raise UserError(f"{pool}: no such pool; the pools are {', '.join(SPLITS)}")
+    return SPLITS[pool]
+
+
+def tasks(pool: str, answered: Iterable[str], root: str | Path = ".") -> dict[str, Task]:
+    """A pool's tasks by id. Raises ``UserError`` when one that its candidates answered is not among them."""
+    folder = Path(root, "data", "tasks", split(pool))
+    by_id = {task.id: task for task in load_tasks(folder)}
+    if strangers := set(answered) - by_id.keys():
+        raise UserError(f"data/{pool}/candidates.parquet: {min(strangers)}: no such task in {folder}; run `dvc repro`")
+    return by_id
+
+
+def read(pool: str, root: str | Path = ".") -> pl.DataFrame:
+    """The pool's candidates with their scores and judgments, a row each, ordered by task and index.
+
+    The judgment's ``value`` is named ``judgment`` here, its ``key`` ``judgment_key``. Raises ``UserError`` when the
+    three tables do not hold the same candidates.
+    """
+    split(pool)
+    folder = Path(root, "data", pool)
+    candidates = tables.read(folder / "candidates.parquet", "candidates")
+    if candidates.is_empty():
+        raise UserError(f"{folder / 'candidates.parquet'}: no candidates; delete it and run `dvc repro`")
+    judgments = tables.read(folder / "judgments.parquet", "judgments")
+    parts = {
+        "scores": tables.read(folder / "scores.parquet", "scores"),
+        "judgments": judgments.rename({"key": "judgment_key", "value": "judgment"}),
+    }
+    joined = candidates
+    for name, part in parts.items():
+        if not part.select(KEY).sort(KEY).equals(candidates.select(KEY).sort(KEY)):
+            raise UserError(
+                f"{folder / name}.parquet: task_id and index are not those of candidates.parquet; delete it and run "
+                "`dvc repro`"
+            )
+        joined = joined.join(part, on=KEY)
+    return joined.sort(KEY)
