@@ -20,7 +20,7 @@ def split(pool: str) -> str:
     'eval'
     """
     if pool not in SPLITS:
-        raise UserError(f"{pool}: no such pool; the pools are {', '.join(SPLITS)}")
+        raise UserError(f"{pool!r}: no such pool; the pools are {', '.join(SPLITS)}")
     return SPLITS[pool]
 
 

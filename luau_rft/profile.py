@@ -1,13 +1,14 @@
 """Presets of ``params.yaml``: a profile's values are written over the file, its comments stay."""
 
 import difflib
-import io
+import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from luau_rft.errors import UserError
@@ -31,34 +32,39 @@ def apply(name: str, path: str | Path = "params.yaml") -> str:
     if name not in profiles():
         raise UserError(f"{name}: no such profile; the profiles are {', '.join(profiles())}")
     path = Path(path)
-    # Round-trip mode keeps comments, order and number spelling; a narrow width would fold the lists.
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
     try:
         before = path.read_text(encoding="utf-8")
-        params = yaml.load(before)
+        params = YAML().load(before)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    _overlay(params, YAML().load(FOLDER / f"{name}.yaml"), str(path))
-    stream = io.StringIO()
-    yaml.dump(params, stream)
-    after = stream.getvalue()
+    lines = before.splitlines(keepends=True)
+    for (line, column), value in _changes(params, YAML(typ="safe").load(FOLDER / f"{name}.yaml"), str(path)):
+        comment = re.search(r"(\s+#.*)?\n?$", lines[line]).group()
+        lines[line] = lines[line][:column] + value + comment
+    after = "".join(lines)
     if after != before:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(after, encoding="utf-8")
         os.replace(temporary, path)
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), str(path), f"{path} ({name})", "", "", 1, "")
-    return "\n".join(lines)
+    diff = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), str(path), f"{path} ({name})", n=1, lineterm=""
+    )
+    return "\n".join(diff)
 
 
-def _overlay(target: Any, values: CommentedMap, name: str) -> None:
+def _changes(target: Any, values: dict[str, Any], name: str) -> Iterator[tuple[tuple[int, int], str]]:
+    """Line and column of every value that differs, and what goes there. Only the value's own text is replaced: ruamel's
+    round trip would also move comments and respell null.
+    """
     for key, value in values.items():
         if not isinstance(target, dict) or key not in target:
             raise UserError(f"{name}: {key} is missing; restore the file with `git checkout params.yaml`")
         if isinstance(value, dict):
-            _overlay(target[key], value, f"{name}: {key}")
+            yield from _changes(target[key], value, f"{name}: {key}")
         elif target[key] != value:
-            target[key] = value
+            yield (
+                target.lc.value(key),
+                f"[{', '.join(value)}]" if isinstance(value, list) else json.dumps(value).strip('"'),
+            )

@@ -8,11 +8,9 @@ from pydantic import Field
 
 from luau_rft import tables
 from luau_rft.config import Params
-from luau_rft.luau.lexer import tokens
+from luau_rft.luau.shingles import shingles
 from luau_rft.reward import Weights, reward
 from luau_rft.tasks import Task
-
-SHINGLE_TOKENS = 5
 
 
 class SelectParams(Params):
@@ -21,17 +19,6 @@ class SelectParams(Params):
     weights: Weights
     threshold: float = Field(ge=0, le=1)
     near_copy: float = Field(gt=0, le=1)
-
-
-def shingles(code: str) -> frozenset[tuple[str, ...]]:
-    """The runs of five tokens in a program, whatever its comments and layout; a shorter program is one run.
-
-    >>> len(shingles("local a = 1 -- one\\nprint(a)"))
-    4
-    """
-    texts = [token.text for token in tokens(code) if token.kind != "comment"]
-    runs = range(max(1, len(texts) - SHINGLE_TOKENS + 1))
-    return frozenset(tuple(texts[start : start + SHINGLE_TOKENS]) for start in runs)
 
 
 class NearCopies:

@@ -22,7 +22,7 @@ class TaskCounts(Params):
 
 
 class Requires(BaseModel):
-    """What a run of a complete solution must be seen to do; names as the engine records them."""
+    """What a run of a complete solution must be seen to do; names as the engine records them, ``A|B`` for either."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,6 +46,7 @@ class Task(BaseModel):
     requires: Requires
     reference: str
     checks: str
+    folder: Path = Field(default=Path(), exclude=True)  # for messages; no part of what the task is
 
 
 def load_tasks(folder: str | Path, limit: int | None = None) -> list[Task]:
@@ -70,13 +71,16 @@ def load_task(folder: str | Path) -> Task:
         raise UserError(f"{description}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(f"{description}: expected a mapping with id, title, prompt, category, difficulty, kind, requires")
-    sources = {name: _text(folder / f"{name}.luau") for name in ("reference", "checks")}
+    sources = {name: _text(folder / f"{name}.luau") for name in ("reference", "checks")} | {"folder": folder}
+    if strange := fields.keys() & sources.keys():
+        raise UserError(f"{description}: {min(strange)}: unknown key; remove it")
     try:
         task = Task.model_validate(fields | sources)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{description}: {field}: {first['msg']}, got {first['input']!r}") from None
+        found = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        raise UserError(f"{description}: {field}: {first['msg']}{found}") from None
     if task.id != folder.name or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", task.id):
         raise UserError(f"{description}: id: {task.id!r} must be its folder's name, in lower-case words joined by '-'")
     return task

@@ -17,7 +17,7 @@ from luau_rft.errors import run
 from luau_rft.progress import bar
 from luau_rft.scorers.composite import score_code
 
-COLUMNS = tables.SCHEMAS["scores"].keys() - {"task_id", "index"}
+COLUMNS = [column for column in tables.SCHEMAS["scores"] if column not in pools.KEY]
 
 
 class ScoreParams(Params):
@@ -29,11 +29,12 @@ class ScoreParams(Params):
 def score(task_id: str, index: int, code: str, kind: str) -> dict[str, Any]:
     """One row of the ``scores`` table."""
     scores = asdict(score_code(code, kind))
-    return {"task_id": task_id, "index": index} | {name: scores[name] for name in COLUMNS}
+    return {"task_id": task_id, "index": index} | {column: scores[column] for column in COLUMNS}
 
 
 def main() -> None:
-    pool = sys.argv[1]
+    pool = " ".join(sys.argv[1:])
+    pools.split(pool)  # an unknown pool stops here
     params = load("score", ScoreParams)
     candidates = tables.read(f"data/{pool}/candidates.parquet", "candidates").select("task_id", "index", "code").rows()
     tasks = pools.tasks(pool, {task_id for task_id, *_ in candidates})

@@ -40,7 +40,7 @@ def _imported(tree: ast.AST) -> list[str]:
 
 
 def _files_read(tree: ast.AST, folder: Path) -> set[Path]:
-    """Files and folders named in statements that start from ``__file__``, as in ``Path(__file__).parent / "api.json"``."""
+    """Files and folders that statements with ``__file__`` name, as ``Path(__file__).parent / "api.json"`` does."""
     files = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):

@@ -8,9 +8,23 @@ from typing import Any
 import yaml
 
 from luau_rft import tables
+from luau_rft.model.base import BaseRecord, HubSource, write_record
 
 ROOT = Path(__file__).parents[1]
+BASE = "org/tiny"
 CATEGORIES = ("npc-behaviour", "game-mechanics", "data-persistence", "ui", "physics", "networking")
+DATA = {
+    "collect": {
+        "read": {"rows": 500, "tokens": 250_000},
+        "length": {"before": {"rows": 500, "tokens": 250_000}, "after": {"rows": 180, "tokens": 60_000},
+                   "dropped": {"longer than collect.bounds.max_tokens": 250, "shorter than min_tokens": 70}},
+        "duplicates": {"before": {"rows": 180, "tokens": 60_000}, "after": {"rows": 90, "tokens": 31_000},
+                       "dropped": {"near copy of another": 90}},
+    },
+    "corpus": {"before": {"rows": 90, "tokens": 31_000}, "after": {"rows": 20, "tokens": 25_000},
+               "dropped": {"below threshold 0.75": {"rows": 70, "tokens": 6_000}}},
+    "gold": {"before": {"rows": 12, "tokens": 2_000}, "after": {"rows": 12, "tokens": 2_000}, "dropped": {}},
+}  # fmt: skip
 HOSTILE = "-- </script><script>alert(1)</script> <img src=x onerror=alert(2)> & \"quoted\" 'too'"
 QUALITY = {"train": 0.7, "eval-base": 0.2, "eval-sft": 0.6, "eval-rft": 0.75}
 
@@ -24,9 +38,34 @@ def make(root: Path, train: int = 12, evaluated: int = 6, judge: str = "executio
     sft = [_training_row("corpus", None, number) for number in range(20)]
     sft += [_training_row("gold", f"train-{number}", 100 + number) for number in range(train)]
     tables.write(sft, root / "data/sft.parquet", "sft")
+    corpus = {"source": "npm", "path": "init.luau", "license": "MIT", "code": "return 1"}
+    corpus = [corpus | {"id": str(number), "package": f"@org/package-{number}"} for number in range(3)]
+    tables.write(corpus, root / "data/corpus.parquet", "corpus")
     for pool, quality in QUALITY.items():
         split, count, samples = ("train", train, 4) if pool == "train" else ("eval", evaluated, 2)
         _pool(root / "data" / pool, [f"{split}-{number}" for number in range(count)], samples, quality, judge)
+    record = {
+        "source": "hub",
+        "name": BASE,
+        "license": "apache-2.0",
+        "hub": HubSource(),
+        "revision": "main",
+        "files": {},
+    }
+    tables.write_json(DATA, root / "metrics/data.json")
+    (root / "models").mkdir()
+    write_record(BaseRecord(**record), root / "models/base.json")
+    for training in ("sft", "rft"):
+        adapter = root / "models" / training
+        adapter.mkdir()
+        tables.write_json({"base_model_name_or_path": BASE}, adapter / "adapter_config.json")
+        (adapter / "adapter_model.safetensors").write_bytes(training.encode())
+        _curve(root / "metrics/train" / training / "plots/metrics/loss.tsv")
+
+
+def _curve(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tloss\n" + "".join(f"{step}\t{3 / step**0.5}\n" for step in range(1, 41)), encoding="utf-8")
 
 
 def program(number: int, lines: int = 12) -> str:
@@ -37,7 +76,7 @@ def program(number: int, lines: int = 12) -> str:
         f"local {choose.choice(names)}{line} = {choose.choice(names)}({choose.randrange(1000)}, {number})"
         for line in range(lines)
     ]
-    return "\n".join(["local Players = game:GetService(\"Players\")", HOSTILE, *body, ""])
+    return "\n".join(['local Players = game:GetService("Players")', HOSTILE, *body, ""])
 
 
 def _task(root: Path, split: str, number: int) -> None:
@@ -59,7 +98,13 @@ def _task(root: Path, split: str, number: int) -> None:
 
 def _training_row(origin: str, task_id: str | None, number: int) -> dict[str, Any]:
     task, code = f"Do thing {number}", program(number)
-    return {"id": tables.content_hash(origin, task, code), "origin": origin, "task_id": task_id, "task": task, "code": code}
+    return {
+        "id": tables.content_hash(origin, task, code),
+        "origin": origin,
+        "task_id": task_id,
+        "task": task,
+        "code": code,
+    }
 
 
 def _pool(folder: Path, task_ids: list[str], samples: int, quality: float, judge: str) -> None:
@@ -77,7 +122,10 @@ def _pool(folder: Path, task_ids: list[str], samples: int, quality: float, judge
                 "finish_reason": choose.choice(["stop", "stop", "length"]),
             })  # fmt: skip
             compiles = choose.random() < quality + 0.2
-            four = {name: round(choose.uniform(quality - 0.2, quality + 0.25), 3) for name in ("syntax", "api", "bugs", "quality")}
+            four = {
+                name: round(choose.uniform(quality - 0.2, quality + 0.25), 3)
+                for name in ("syntax", "api", "bugs", "quality")
+            }
             composite = sum(four.values()) / 4
             finding = {"rule": "unknown-service", "scorer": "api", "line": 1, "column": 17, "message": "no <Players>",
                        "penalty": 0.1}  # fmt: skip
@@ -97,4 +145,3 @@ def _pool(folder: Path, task_ids: list[str], samples: int, quality: float, judge
             })  # fmt: skip
     for name, table_rows in rows.items():
         tables.write(table_rows, folder / f"{name}.parquet", name)
-

@@ -1,5 +1,6 @@
 """The base → SFT → RFT table: on the terminal, in the README, in the model card."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def read_comparison(root: str | Path = ".") -> dict[str, Any]:
     return comparison
 
 
-def table_rows(comparison: dict[str, Any]) -> list[tuple[str, ...]]:
+def table_rows(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The table's cells under ``HEADINGS``: label, base, SFT, RFT, delta (RFT - SFT) and its 95 % interval."""
     return [
         (
@@ -46,14 +47,32 @@ def number(value: float | None, sign: str = "") -> str:
     return f"{round(value, 3) + 0.0:{sign}.3f}"
 
 
-def interval(entry: dict[str, Any]) -> str:
+def interval(entry: Mapping[str, Any]) -> str:
     """A metric's 95 % interval in brackets, a dash for what was not measured."""
     if entry["ci_low"] is None:
         return "-"
     return f"[{number(entry['ci_low'], '+')}, {number(entry['ci_high'], '+')}]"
 
 
-def selection_note(comparison: dict[str, Any]) -> str:
+def verdict(comparison: Mapping[str, Any]) -> str:
+    """One sentence on whether the reward of RFT differs from that of SFT; no gain is claimed where none is shown."""
+    entry = comparison["reward"]
+    if entry["ci_low"] <= 0 <= entry["ci_high"]:
+        return "No difference in reward shown between SFT and RFT."
+    direction = "lower" if entry["delta"] < 0 else "higher"
+    if comparison["n_selected"] == 0:
+        return f"Nothing was selected, and the reward of RFT is {direction} than that of SFT."
+    return f"RFT earns a {direction} reward than SFT."
+
+
+def reward_change(comparison: Mapping[str, Any]) -> str:
+    """The figures behind the verdict."""
+    entry = comparison["reward"]
+    figures = f"{number(entry['base'])} (base) → {number(entry['sft'])} (SFT) → {number(entry['rft'])} (RFT)"
+    return f"Reward {figures}; RFT - SFT {number(entry['delta'], '+')}, 95 % interval {interval(entry)}."
+
+
+def selection_note(comparison: Mapping[str, Any]) -> str:
     """What every table says about the selection behind the RFT column."""
     n = comparison["n_selected"]
     if n == 0:
@@ -64,24 +83,33 @@ def selection_note(comparison: dict[str, Any]) -> str:
     return f"{n} selected candidate{'s were' if n > 1 else ' was'} added to the SFT data for RFT."
 
 
-def scale_note(root: str | Path = ".") -> str:
-    """What the numbers were measured on."""
-    measured = tables.read_json(Path(root, "metrics", "rft.json"))
+def scale_note(measured: Mapping[str, Any]) -> str:
+    """What the numbers were measured on, from a model's metrics; it is the same for all of them."""
     return (
         f"Means over {measured['n_tasks']} held-out tasks with {measured['n_samples']} samples, judge: "
         f"{measured['judge_backend']}. Delta is RFT - SFT, its interval a paired bootstrap over tasks."
     )
 
 
-def results_markdown(root: str | Path = ".", bold: str = "rft") -> str:
-    """The table in Markdown with the notes below; the column of the model ``bold`` stands out."""
-    comparison = read_comparison(root)
+def markdown_table(comparison: Mapping[str, Any], bold: str = "rft") -> str:
+    """The table in Markdown; the column of the model ``bold`` stands out."""
     strong = {"base": 1, "sft": 2, "rft": 3}[bold]
     lines = [f"| {' | '.join(HEADINGS)} |", f"|---|{'---:|' * (len(HEADINGS) - 1)}"]
     for cells in table_rows(comparison):
         marked = [f"**{cell}**" if column == strong else cell for column, cell in enumerate(cells)]
         lines.append(f"| {' | '.join(marked)} |")
-    return "\n".join([*lines, "", f"{scale_note(root)} {selection_note(comparison)}"])
+    return "\n".join(lines)
+
+
+def results_markdown(root: str | Path = ".") -> str:
+    """What the README says: the verdict, the table and what it was measured on."""
+    comparison, notes = read_comparison(root), _notes(root)
+    return f"**{verdict(comparison)}**\n\n{markdown_table(comparison)}\n\n{notes}"
+
+
+def _notes(root: str | Path) -> str:
+    measured = tables.read_json(Path(root, "metrics", "rft.json"))
+    return f"{scale_note(measured)} {selection_note(read_comparison(root))}"
 
 
 def print_results(root: str | Path = ".") -> None:
@@ -98,7 +126,8 @@ def print_results(root: str | Path = ".") -> None:
         table.add_row(*cells, end_section=metric in ("composite", "reward"))
     console = Console()
     console.print(table)
-    console.print(scale_note(root), selection_note(comparison), highlight=False)
+    console.print(verdict(comparison), style="bold")
+    console.print(_notes(root), highlight=False)
     console.print(f"Report: {Path(root, REPORT)}", highlight=False)
 
 

@@ -24,6 +24,8 @@ def compile_error(source: str) -> CompileError | None:
     >>> compile_error("local x == 1")
     CompileError(line=1, message="Expected identifier when parsing expression, got '=='")
     """
+    if "\0" in source:  # the compiler takes it for the end of the text
+        return CompileError(source.count("\n", 0, source.index("\0")) + 1, "the text holds a NUL character")
     try:
         _compiler().compile(source)
     except RuntimeError as error:

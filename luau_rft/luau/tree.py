@@ -18,7 +18,7 @@ STATEMENTS = frozenset(
     {
         "variable_declaration", "assignment_statement", "update_statement", "function_call", "function_declaration",
         "do_statement", "while_statement", "repeat_statement", "if_statement", "for_statement", "return_statement",
-        "break_statement", "continue_statement", "type_definition", "empty_statement",
+        "break_statement", "continue_statement", "type_definition",
     }
 )  # fmt: skip
 FUNCTIONS = frozenset({"function_declaration", "function_definition"})
@@ -133,11 +133,11 @@ class Tree:
         elif not raw.is_named:
             if parent.type in _OPERATED and parent.operator is None:
                 parent.operator = kind
-        elif field is None and _is_annotation(parent):
+        elif _is_annotation(parent, field):
             parent.typed = True
             if kind == "identifier":
                 self.type_names.add(raw.text.decode())
-        elif kind not in ("string_content", "escape_sequence"):
+        elif kind not in ("string_content", "escape_sequence", "empty_statement"):
             return self._node(raw, field, parent)
         return None
 
@@ -166,10 +166,12 @@ class Tree:
     @cached_property
     def read_share(self) -> float:
         """The share of the text, blanks and comments apart, that belongs to well-formed statements."""
+        broken = {next(above, None) for above in (filter(_is_statement_or_block, e.ancestors()) for e in self.errors)}
         unread = bytearray(len(self.data))
-        for node in self.nodes:  # parents come first, so the nearest statement or error decides
-            if node.type == "ERROR" or node.is_statement:
-                unread[node.start : node.end] = bytes([node.type == "ERROR"]) * (node.end - node.start)
+        for node in self.nodes:  # parents come first, so the innermost statement or error decides
+            if node.is_statement or node.type == "ERROR":
+                is_broken = node.type == "ERROR" or node in broken
+                unread[node.start : node.end] = bytes([is_broken]) * (node.end - node.start)
         code = bytearray(not chr(byte).isspace() for byte in self.data)
         for comment in self.comments:
             code[comment.start : comment.end] = bytes(comment.end - comment.start)
@@ -185,6 +187,52 @@ def parse(source: str) -> Tree:
     [<variable_declaration 1:1 'local x = 1'>]
     """
     return Tree(source)
+
+
+def callee(call: Node) -> str:
+    """What a call calls, without blanks: ``task.wait``, ``players.PlayerAdded:Connect``.
+
+    >>> callee(parse("task.wait(1)").root.children[0])
+    'task.wait'
+    """
+    name = call.get("name")
+    return "".join(name.text.split()) if name is not None else ""
+
+
+def method(call: Node) -> str | None:
+    """The method's name of ``object:method(...)``, None for other calls.
+
+    >>> method(parse("part:Destroy()").root.children[0])
+    'Destroy'
+    """
+    name = call.get("name")
+    found = name.get("method") if name is not None and name.type == "method_index_expression" else None
+    return found.text if found is not None else None
+
+
+def arguments(call: Node) -> list[Node]:
+    """The argument expressions of a call, the receiver not among them."""
+    found = call.get("arguments")
+    return found.children if found is not None else []
+
+
+def strip(expression: Node) -> Node:
+    """The expression without the parentheses and type casts around it."""
+    while expression.type in ("parenthesized_expression", "cast_expression") and expression.children:
+        expression = expression.children[0]
+    return expression
+
+
+def root_name(expression: Node) -> Node | None:
+    """The identifier that a chain of indexes and calls starts with: ``a`` of ``a.b:c()``."""
+    node: Node | None = expression
+    while node is not None and node.type != "identifier":
+        node = strip(node) if strip(node) is not node else node.get("table") or node.get("name")
+    return node
+
+
+def _is_statement_or_block(node: Node) -> bool:
+    return node.is_statement or node.type in ("block", "chunk", "ERROR")
 
 
 @cache
@@ -206,11 +254,13 @@ def _walk(parsed: tree_sitter.Tree) -> Iterator[tuple[tree_sitter.Node, str | No
             depth -= 1
 
 
-def _is_annotation(parent: Node) -> bool:
-    """Whether the next child without field name of ``parent`` is a type."""
+def _is_annotation(parent: Node, field: str | None) -> bool:
+    """Whether the next child of ``parent`` is a type."""
     if parent.type in ("parameter", "cast_expression"):
         return bool(parent.children)
-    return parent.type in ("variable_list", "function_declaration", "function_definition", "type_definition")
+    if parent.type in ("variable_list", "function_declaration", "function_definition"):
+        return field is None
+    return parent.type == "type_definition"
 
 
 def _without_difficult_types(source: str) -> tuple[bytes, list[str]]:

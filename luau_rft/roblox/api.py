@@ -9,9 +9,11 @@
                       plugin          for plugins and the command bar only
                       deprecated      what to use instead, "" where nothing replaces it
                       side            "client" or "server" where it is of use on that side alone
+                      children        NAME: class of what the platform puts into each instance
                       defaults        PROPERTY: value of a fresh instance; holds for subclasses that do not override it
                       members         NAME: member, those of superclasses not repeated
     enums       NAME: ITEM: value
+    enum_aliases NAME: OLD: ITEM     old names of items that still work
     datatypes   NAME: members         NAME: member, read from a value: v.Magnitude, v:Dot(w)
                       statics         NAME: member, read from the name: Vector3.new, Vector3.zero
     libraries   NAME: members         NAME: member, read with a dot: task.wait, math.pi, Instance.new
@@ -39,7 +41,7 @@ TYPE.new(), the enum's first item.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,9 @@ class Member:
     def arity(self) -> tuple[int, int | None]:
         """Fewest and most arguments, the receiver not counted; None where there is no most."""
         names = [name for name, _ in self.params]
-        required = [i for i, (name, kind) in enumerate(self.params, start=1) if name != "..." and not kind.endswith("?")]
+        required = [
+            at for at, (name, kind) in enumerate(self.params, start=1) if name != "..." and not kind.endswith("?")
+        ]
         return max(required, default=0), None if "..." in names else len(names)
 
     def accepts(self, count: int) -> bool:
@@ -87,6 +91,7 @@ class Database:
         self.source: dict[str, str] = content["source"]
         self.classes: dict[str, dict[str, Any]] = content["classes"]
         self.enums: dict[str, dict[str, int]] = content["enums"]
+        self.enum_aliases: dict[str, dict[str, str]] = content["enum_aliases"]
         self.datatypes: dict[str, dict[str, Any]] = content["datatypes"]
         self.libraries: dict[str, dict[str, Any]] = content["libraries"]
         self.globals: dict[str, dict[str, Any]] = content["globals"]
@@ -128,6 +133,18 @@ class Database:
             return _member(name, owner, self.datatypes[owner]["members"][name])
         return None
 
+    def below(self, owner: str, name: str) -> list[Member]:
+        """The members of that name that subclasses of ``owner`` declare, in the order of the classes' names."""
+        return [self.member(c, name) for c in self._declaring.get(name, ()) if c != owner and self.is_a(c, owner)]  # type: ignore[misc]
+
+    @cached_property
+    def _declaring(self) -> dict[str, list[str]]:
+        classes: dict[str, list[str]] = {}
+        for owner, entry in self.classes.items():
+            for name in entry["members"]:
+                classes.setdefault(name, []).append(owner)
+        return classes
+
     @lru_cache(maxsize=1024)  # noqa: B019
     def static(self, owner: str, name: str) -> Member | None:
         """What is read with a dot from the name of a datatype or a library: ``Vector3.new``, ``task.wait``."""
@@ -145,6 +162,11 @@ class Database:
         """A global function or value, libraries and datatypes apart."""
         entry = self.globals.get(name)
         return _member(name, "", entry) if entry else None
+
+    def enum_item(self, enum: str, item: str) -> int | None:
+        """The value of an item, by its name or an old name of it, or None."""
+        items = self.enums.get(enum, {})
+        return items.get(self.enum_aliases.get(enum, {}).get(item, item))
 
     def default(self, name: str, member: str) -> Any:
         """The written default of a class's property, looked up through its superclasses; None where none is written."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from luau_rft.luau.substance import SUBSTANCE, substantive
 from luau_rft.luau.tree import Node, Tree, parse
 
 
@@ -44,11 +45,13 @@ class Rules:
     """The rules of one scorer.
 
     A check is a function of the tree and the kind of script that yields hits; it is tied to its rule by its name.
+    Code that does little cannot do much wrong: unless ``needs_substance`` is off, a score starts from ``credit``.
     """
 
-    def __init__(self, scorer: str, table: dict[str, Rule]):
+    def __init__(self, scorer: str, table: dict[str, Rule], needs_substance: bool = True):
         self.scorer = scorer
         self.table = table
+        self.needs_substance = needs_substance
         self.checks: dict[str, Check] = {}
 
     def check(self, function: Check) -> Check:
@@ -62,6 +65,8 @@ class Rules:
     def score(self, source: str, kind: str | None = None, start: float = 1.0) -> Score:
         """``start`` less the penalties of all findings, at least 0."""
         tree = parse(source)
+        if self.needs_substance:
+            start *= credit(tree)
         hits = [(rule, *_place(tree, where), text) for rule, where, text in self._hits(tree, kind)]
         hits.sort(key=lambda hit: hit[1:3])
         spent = dict.fromkeys(self.table, 0.0)
@@ -76,6 +81,16 @@ class Rules:
         for rule, check in self.checks.items():
             for where, text in check(tree, kind):
                 yield rule, where, text
+
+
+def credit(tree: Tree) -> float:
+    """What code can be vouched for: the share of it that is Luau, less if fewer than 3 statements do something.
+
+    >>> credit(parse("script.Parent.Name = 'Door'"))
+    0.3333333333333333
+    """
+    readable = 1.0 if tree.compile_error is None else tree.read_share
+    return readable * min(1.0, len(substantive(tree)) / SUBSTANCE)
 
 
 def _place(tree: Tree, where: Node | int) -> tuple[int, int]:
