@@ -1,6 +1,6 @@
 """Resolve the base model and record what it is: name, revision, licence, hashes of its files.
 
-    dvc repro base
+dvc repro base
 """
 
 from luau_rft.config import load

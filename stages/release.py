@@ -37,7 +37,7 @@ def main() -> None:
         metrics=metrics,
         comparison=results.read_comparison(),
         selection=tables.read_json("metrics/selection.json"),
-        training=tables.read(f"data/{model}.parquet", model)["origin"].to_list(),
+        data=tables.read_json("metrics/data.json"),
         corpus=tables.read("data/corpus.parquet", "corpus").to_dicts(),
     )
     with tempfile.TemporaryDirectory(dir=OUTPUT.parent, prefix=".release-") as temporary:

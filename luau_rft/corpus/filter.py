@@ -31,7 +31,7 @@ def filter_examples(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of the ``sft`` and of the ``filtered`` table: what is learned, and the verdict on everything.
 
-    Raises ``UserError`` when gold overlaps an eval task, when corpus does and ``overlap`` is ``stop``, or nothing is left.
+    Raises ``UserError`` when gold overlaps an eval task (or corpus, where ``overlap`` is ``stop``) or nothing is left.
     """
     examples = [_example("corpus", None, row) | {"place": f"{row['package']} {row['path']}"} for row in labeled]
     examples += [

@@ -9,6 +9,7 @@ from pydantic import Field
 from luau_rft.config import Params
 from luau_rft.corpus.source import SourceFile
 from luau_rft.errors import UserError
+from luau_rft.progress import bar
 
 
 class HubColumns(Params):
@@ -25,7 +26,7 @@ class HubParams(Params):
     dataset: str
     revision: str = "main"
     split: str = "train"
-    streaming_limit: int | None = Field(default=None, gt=0)  # rows read; null reads all
+    streaming_limit: int = Field(gt=0)  # rows read at most
     columns: HubColumns
     license: str | None = None  # of every row, where no column tells
 
@@ -37,17 +38,18 @@ def read(params: HubParams) -> Iterator[SourceFile]:
     """
     if params.columns.license is None and params.license is None:
         raise UserError("params.yaml: collect.hub.license: missing; name a column in columns.license or a licence here")
-    rows = islice(_stream(params), params.streaming_limit)
-    for index, row in enumerate(rows):
-        if index == 0:
-            _check_columns(params, row)
-        yield SourceFile(
-            source="hub",
-            package=params.dataset,
-            path=str(row.get(params.columns.path) or index),
-            license=_license(row[params.columns.license]) if params.columns.license else params.license,
-            code=row[params.columns.code] or "",
-        )
+    with bar("reading rows", params.streaming_limit) as advance:
+        for index, row in enumerate(islice(_stream(params), params.streaming_limit)):
+            if index == 0:
+                _check_columns(params, row)
+            yield SourceFile(
+                source="hub",
+                package=params.dataset,
+                path=str(row.get(params.columns.path) or index),
+                license=_license(row[params.columns.license]) if params.columns.license else params.license,
+                code=row[params.columns.code] or "",
+            )
+            advance(1)
 
 
 def _stream(params: HubParams) -> Iterator[dict[str, Any]]:

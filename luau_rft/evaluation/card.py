@@ -1,7 +1,6 @@
 """The model card of a release: its numbers come from metrics and params, its usage snippet runs as it stands."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -33,14 +32,14 @@ def render(
     metrics: Mapping[str, Any],
     comparison: Mapping[str, Any],
     selection: Mapping[str, Any],
-    training: Iterable[str],
+    data: Mapping[str, Any],
     corpus: Iterable[Mapping[str, Any]],
 ) -> str:
     """The card's Markdown with its YAML front matter.
 
     ``params`` holds the sections ``model`` (as ``settings``), ``train.common``, ``train.lora``, ``train.<model>`` (as
-    ``recipe``) and ``select``; ``metrics`` are the model's own; ``training`` is the origin of each of its training
-    rows; ``corpus`` has rows of the ``corpus`` table.
+    ``recipe``) and ``select``; ``metrics``, ``comparison``, ``selection`` and ``data`` are the files of those
+    names, ``metrics`` that of the model; ``corpus`` has rows of the ``corpus`` table.
     """
     corpus = list(corpus)
     environment = Environment(
@@ -52,7 +51,7 @@ def render(
         system_prompt=SYSTEM_PROMPT,
         metrics=metrics,
         selection=selection,
-        training=Counter(training),
+        data=data,
         licenses=licenses(corpus),
         verdict=results.verdict(comparison),
         table=results.markdown_table(comparison, bold=model),

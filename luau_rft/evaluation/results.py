@@ -86,7 +86,7 @@ def selection_note(comparison: Mapping[str, Any]) -> str:
 def scale_note(measured: Mapping[str, Any]) -> str:
     """What the numbers were measured on, from a model's metrics; it is the same for all of them."""
     return (
-        f"Means over {measured['n_tasks']} held-out tasks with {measured['n_samples']} samples, judge: "
+        f"Means over {measured['n_tasks']} held-out tasks with {measured['n_samples']} samples a model, judge: "
         f"{measured['judge_backend']}. Delta is RFT - SFT, its interval a paired bootstrap over tasks."
     )
 

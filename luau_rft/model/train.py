@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import tempfile
 import warnings
@@ -31,7 +30,6 @@ class CommonParams(Params):
     batch_size: int = Field(gt=0)  # sequences at once
     gradient_accumulation: int = Field(gt=0)  # such batches a step
     gradient_checkpointing: bool
-    warmup_ratio: float = Field(ge=0, lt=1)
     seed: int = Field(ge=0)
 
 
@@ -59,7 +57,8 @@ def encode(tokenizer: "PreTrainedTokenizerBase", task: str, code: str) -> dict[s
     """
     prompt = tokenizer(render(tokenizer, task), add_special_tokens=False)["input_ids"]
     ids = tokenizer(render(tokenizer, task, code.strip()), add_special_tokens=False)["input_ids"]
-    begin = len(os.path.commonprefix([prompt, ids]))
+    # Some templates write the end of a prompt in another way once an answer follows.
+    begin = next((at for at, pair in enumerate(zip(prompt, ids, strict=False)) if len(set(pair)) > 1), len(prompt))
     answer = ids[begin:]
     if tokenizer.eos_token_id in answer:
         answer = answer[: len(answer) - answer[::-1].index(tokenizer.eos_token_id)]
@@ -100,7 +99,9 @@ def train(
             f"{common.max_length} tokens; raise it or lower collect.max_tokens"
         )
     tokens = sum(len(example["input_ids"]) for example in fitting)
-    print(f"{Path(output).name}: {len(fitting)} examples, {tokens} tokens; {len(rows) - len(fitting)} dropped as too long")
+    print(
+        f"{Path(output).name}: {len(fitting)} examples, {tokens} tokens; {len(rows) - len(fitting)} dropped as too long"
+    )
 
     keep_memory()
     # Before anything random: the initial adapter, dropout and the order of the examples come from here.
@@ -171,13 +172,10 @@ def _arguments(folder: str, recipe: RecipeParams, common: CommonParams, model_pa
         output_dir=folder,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
-        warmup_steps=common.warmup_ratio,  # below 1 it is a share of all steps
         per_device_train_batch_size=common.batch_size,
         gradient_accumulation_steps=common.gradient_accumulation,
         activation_checkpointing=common.gradient_checkpointing,
         max_length=None,  # examples that are too long have been dropped; it would cut them
-        # The examples of a step stay the random ones, only their split into batches follows the lengths.
-        train_sampling_strategy="batch_rebalance" if common.batch_size > 1 else "random",
         bf16=model_params.dtype == "bfloat16",
         fp16=model_params.dtype == "float16",
         use_cpu=not torch.cuda.is_available(),

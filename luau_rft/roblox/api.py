@@ -33,9 +33,9 @@
     type        number string boolean nil any table function thread buffer, a class, a datatype, Enum.NAME,
                 {ELEMENT} for arrays, (A, B) for several results; "?" at the end where it may be nil
 
-A default is written as JSON: the arguments of TYPE.new in a list for datatypes (of Color3.fromRGB for Color3), the
-item's name for enums, the name for BrickColor. What has no default written is zero of its type: 0, "", false, nil,
-TYPE.new(), the enum's first item.
+A default is written as JSON: the arguments of TYPE.new in a list for datatypes (of Color3.fromRGB for Color3, and for
+ColorSequence, which has that one colour), the item's name for enums, the name for BrickColor. What has no default
+written is zero of its type: 0, "", false, nil, TYPE.new(), the enum's first item.
 """
 
 import json

@@ -352,7 +352,7 @@ def _element(array: Type | None) -> Type | None:
 
 def _same(a: Member, b: Member) -> bool:
     def facts(m: Member) -> tuple[object, ...]:
-        return m.kind, m.type, m.params, m.returns, m.side, m.readonly, m.deprecated is None
+        return m.kind, m.type, m.params, m.returns, m.side, m.plugin, m.readonly, m.deprecated is None
 
     return facts(a) == facts(b)
 

@@ -150,14 +150,15 @@ def wrong_side(tree: Tree, kind: str | None) -> Iterator[Hit]:
     if kind not in ("server", "client") or _ASKS_SIDE.search(tree.source):
         return
     inference, api = infer(tree), database()
-    other = {"server": "client", "client": "server"}[kind]
+    elsewhere = {"server": {"client", "plugin"}, "client": {"server", "plugin"}}[kind]
     for node in tree.of("dot_index_expression", "method_index_expression"):
         member = inference.member_of(node)
-        if member is not None and member.side == other:
-            yield name_of(node), f"{member.name} is for the {other}; this script runs on the {kind}"
+        if member is not None and (place := "plugin" if member.plugin else member.side) in elsewhere:
+            yield name_of(node), f"{member.name} is for a {place}; this script runs on the {kind}"
     for node, name in _services(tree):
-        if api.classes.get(name, {}).get("side") == other:
-            yield node, f"{name} is for the {other}; this script runs on the {kind}"
+        entry = api.classes.get(name, {})
+        if (place := "plugin" if entry.get("plugin") else entry.get("side")) in elsewhere:
+            yield node, f"{name} is for a {place}; this script runs on the {kind}"
 
 
 @RULES.check

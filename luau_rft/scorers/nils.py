@@ -9,6 +9,7 @@ from luau_rft.luau.tree import Node, Tree, arguments, callee, method, root_name,
 from luau_rft.roblox.api import database
 
 _PROPERTIES = frozenset({"Character", "PrimaryPart", "SeatPart", "Occupant", "RootPart"})
+_LOOK_BACK = 200  # statements of a block that are searched for a check; keeps long blocks from taking quadratic time
 _MAX_OPERATORS = 40  # nested `and`, `or` and `not` that a condition is followed through
 
 Matcher = Callable[[Node], bool]
@@ -90,7 +91,7 @@ def _before(use: Node, matches: Matcher, variable: Variable | None) -> bool | No
             return False
         if parent.type in ("block", "chunk", "ERROR"):
             position = parent.children.index(node) if node in parent.children else 0
-            for statement in reversed(parent.children[:position]):
+            for statement in reversed(parent.children[max(0, position - _LOOK_BACK) : position]):
                 verdict = _after(statement, matches, variable)
                 if verdict is not None:
                     return verdict

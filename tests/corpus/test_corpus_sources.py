@@ -13,9 +13,11 @@ ROWS = [
 ]
 
 
-def params(dataset, columns=None, **changes):
+def params(dataset, columns=None, streaming_limit=100, **changes):
     columns = columns or {"code": "content", "path": "path", "license": "license"}
-    return hub.HubParams(dataset=str(dataset), columns=hub.HubColumns(**columns), **changes)
+    return hub.HubParams(
+        dataset=str(dataset), columns=hub.HubColumns(**columns), streaming_limit=streaming_limit, **changes
+    )
 
 
 @pytest.fixture(params=["parquet", "jsonl"])

@@ -87,8 +87,8 @@ def test_the_usage_snippet_runs(root, card):
 def test_the_card_says_what_was_done(root, card):
     params = (root / "params.yaml").read_text()
     kept = tables.read_json(root / "metrics/selection.json")["n_kept"]
-    assert f"| Best candidates of the SFT model | {kept} |" in card
-    assert "| Luau source files with a description | 20 |" in card
+    assert f"| Best candidates of the SFT model | 16 | {kept} | |" in card
+    assert "| Luau source files with a description | 500 | 20 | 25000 |" in card
     assert "| MIT | @org/package-0, @org/package-1, @org/package-2 |" in card
     rank, alpha = (re.search(rf"{name}: (\d+)", params)[1] for name in ("rank", "alpha"))
     assert f"| LoRA rank | {rank} |" in card

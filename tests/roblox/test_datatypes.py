@@ -387,9 +387,11 @@ def test_space(run):
     overlap.MaxParts = 3
     same(overlap.MaxParts, 3)
 
-    local result = records.RaycastResult({ Distance = 4, Material = Enum.Material.Wood })
+    local result = records.RaycastResult("hit", Vector3.zero, Vector3.yAxis, 4, Enum.Material.Wood)
     same(typeof(result), "RaycastResult")
+    same(result.Instance, "hit")
     same(result.Distance, 4)
+    same(result.Material, Enum.Material.Wood)
     same(PathWaypoint.new(Vector3.one).Action, Enum.PathWaypointAction.Walk)
     same(Faces.new(Enum.NormalId.Top).Top, true)
     same(Axes.new(Enum.Axis.X, Enum.NormalId.Top).Y, true)
@@ -473,6 +475,7 @@ def test_tween_info(run):
     same(other.DelayTime, 0.5)
     same(other == info, false)
     same(TweenInfo.new(1), info)
+    same(TweenInfo.new(0.1).Time, 0.1)
     same(tostring(info),
         "Time:1 DelayTime:0 RepeatCount:0 Reverses:False EasingDirection:Out EasingStyle:Quad")
     fails(function() return TweenInfo.new(1, Enum.EasingDirection.In) end,

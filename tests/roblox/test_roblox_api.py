@@ -13,10 +13,10 @@ from luau_rft.roblox import api, generate, typescript
 from luau_rft.roblox.api import database
 
 API = database()
-EMPTY = dict.fromkeys(
-    ("classes", "globals", "libraries", "instance", "members", "statics", "enum_aliases", "children", "aliases",
-     "deprecated", "defaults"), {},
-) | {"current": [], "side": {}, "fails": []}  # fmt: skip
+NO_FACTS = {
+    "classes": {}, "globals": {}, "libraries": {}, "instance": {}, "members": {}, "statics": {}, "enum_aliases": {},
+    "children": {}, "aliases": {}, "deprecated": {}, "current": [], "side": {}, "fails": [], "defaults": {},
+}  # fmt: skip
 
 
 def test_doctests() -> None:
@@ -225,7 +225,7 @@ def test_definitions_are_read() -> None:
 def test_supplement_about_something_unknown_is_an_error(facts: dict) -> None:
     content = json.loads(api.PATH.read_text(encoding="utf-8"))
     with pytest.raises(UserError, match=r"supplement\.yaml.*NoSuch"):
-        generate.merge(content, EMPTY | facts)
+        generate.merge(content, NO_FACTS | facts)
 
 
 def test_update_without_npm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

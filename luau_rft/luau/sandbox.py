@@ -1,0 +1,208 @@
+"""Runs untrusted Luau programs in worker processes, each in a VM that no earlier program has touched.
+
+Every run is a fork of a process that holds a fresh VM with the engine in it (``worker.py``), so nothing that a program
+does outlives it. The limits stop loops, memory bombs and deep recursion; what hangs in native code or crashes is killed
+and reported, and the pool goes on. The VM holds no function that reaches files, processes, the network or Python. What
+this does not protect from is a hole in the VM itself: a program that breaks out of it has the rights of this user.
+"""
+
+import json
+import os
+import queue
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["server", "client", "module"]
+Limit = Literal["time", "memory", "output", "recursion", "crash"]
+
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run (one check, or the whole of a program without checks) may use; verdicts rest on ``steps``.
+
+    ``steps`` counts calls and loop iterations. ``seconds`` is virtual time. ``wall_s`` only kills what hangs.
+    """
+
+    steps: int = 2_000_000
+    seconds: float = 600.0
+    memory_mb: int = 64
+    output_bytes: int = 65_536
+    wall_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A candidate and the checks (source of a ``checks.luau``) to play against it, if any."""
+
+    source: str
+    kind: Kind = "server"
+    checks: str | None = None
+    limits: Limits = Limits()
+    trace: int = 0  # how many effects to record, in order, in ``Result.trace``
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """``passed`` is None where the run met something that the engine does not model."""
+
+    name: str
+    use: str
+    weight: float
+    passed: bool | None
+    message: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What the runs of a program showed, all checks together; each line of ``errors`` and ``warnings`` once.
+
+    ``error`` is the first of ``errors``: {message, line, traceback}, ``line`` and ``traceback`` in the candidate's own
+    lines. ``output`` is that of the first run. ``observed`` holds the candidate's effects by kind: services, instances,
+    events, methods.
+    """
+
+    ok: bool = True
+    error: dict[str, Any] | None = None
+    output: list[str] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
+    limit: Limit | None = None
+    not_modelled: list[str] = field(default_factory=list)
+    observed: dict[str, list[str]] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    virtual_seconds: float = 0.0
+
+
+class Sandbox:
+    """A pool of worker processes.
+
+    >>> with Sandbox(processes=1) as sandbox:
+    ...     [result] = sandbox.run([Program("print(1 + 1)")])
+    >>> result.output
+    ['2']
+    """
+
+    def __init__(self, processes: int = 2) -> None:
+        self._workers = [_Worker() for _ in range(processes)]
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.close()
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Result]:
+        """Run programs in parallel; results come in the order of the programs, as soon as all before them are done."""
+        tasks = list(programs)
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for index in range(len(tasks)):
+            todo.put(index)
+        done: list[queue.SimpleQueue[Result | BaseException]] = [queue.SimpleQueue() for _ in tasks]
+
+        def serve(worker: _Worker) -> None:
+            while True:
+                try:
+                    index = todo.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    done[index].put(worker.run(tasks[index]))
+                except BaseException as error:
+                    done[index].put(error)
+
+        threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
+        for thread in threads:
+            thread.start()
+        for box in done:
+            outcome = box.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+
+def run_file(path: str | Path, checks: str | Path | None = None, kind: Kind = "server", seconds: float = 10.0) -> Result:
+    """Run one script for ``seconds`` of virtual time, or against a file of checks."""
+    checks_source = Path(checks).read_text(encoding="utf-8") if checks else None
+    limits = Limits(seconds=seconds, wall_s=min(Limits.wall_s, seconds + 5.0))
+    program = Program(Path(path).read_text(encoding="utf-8"), kind, checks_source, limits)
+    with Sandbox(processes=1) as sandbox:
+        return next(sandbox.run([program]))
+
+
+class _Worker:
+    """One worker process, started when it is first needed and again after it died."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, program: Program) -> Result:
+        try:
+            runs = self._ask(json.dumps(asdict(program)).encode())
+        except (OSError, EOFError):
+            # The worker itself died, which a program cannot bring about by known means; the next one gets a new worker.
+            self.close()
+            return Result(ok=False, limit="crash", error={"message": "the worker died", "line": None, "traceback": []})
+        return _merged(runs)
+
+    def _ask(self, request: bytes) -> list[dict[str, Any]]:
+        if self._process is None:
+            environment = {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PATH": os.defpath}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "luau_rft.luau.worker"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=environment, start_new_session=True,
+            )  # fmt: skip
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(struct.pack("<I", len(request)) + request)
+        self._process.stdin.flush()
+        (size,) = struct.unpack("<I", self._read(4))
+        return json.loads(self._read(size))
+
+    def _read(self, size: int) -> bytes:
+        data = self._process.stdout.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
+    def close(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self._process = None
+
+
+def _merged(runs: list[dict[str, Any]]) -> Result:
+    result = Result(output=runs[0]["output"], trace=runs[0]["trace"])
+    kinds = ("services", "instances", "events", "methods")
+    observed: dict[str, set[str]] = {kind: set() for kind in kinds}
+    for run in runs:
+        for name in ("errors", "warnings", "not_modelled"):
+            known = getattr(result, name)
+            known.extend(item for item in run[name] if item not in known)
+        for kind in kinds:
+            observed[kind].update(run["observed"].get(kind, ()))
+        result.limit = result.limit or run["limit"]
+        result.virtual_seconds += run["virtual_seconds"]
+    result.observed = {kind: sorted(names) for kind, names in observed.items()}
+    for check, run in zip(runs[0]["checks"], runs, strict=False):
+        result.checks.append(CheckResult(**check, passed=_verdict(run), message=run["message"]))
+    result.error = result.errors[0] if result.errors else None
+    result.ok = result.error is None and result.limit is None
+    return result
+
+
+def _verdict(run: dict[str, Any]) -> bool | None:
+    if run["not_modelled"]:
+        return None
+    return bool(run["passed"]) and run["limit"] is None

@@ -1,0 +1,37 @@
+"""Let a model answer a pool's tasks.
+
+dvc repro generate@train
+"""
+
+import sys
+from pathlib import Path
+
+from luau_rft import pools
+from luau_rft.config import load
+from luau_rft.errors import UserError, run
+from luau_rft.model.base import ModelParams, read_record
+from luau_rft.model.generate import EngineParams, SampleParams, SamplingParams, generate
+from luau_rft.tasks import TaskCounts, load_tasks
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        raise UserError("usage: python -m stages.generate POOL MODEL, where MODEL is models/base.json or an adapter")
+    pool, model = sys.argv[1], Path(sys.argv[2])
+    split = pools.split(pool)
+    candidates = generate(
+        load_tasks(f"data/tasks/{split}", getattr(load("tasks", TaskCounts), split)),
+        getattr(load("generate.samples", SampleParams), split),
+        read_record("models/base.json"),
+        f"data/{pool}/candidates.parquet",
+        sampling=load("generate.sampling", SamplingParams),
+        engine=load("generate.engine", EngineParams),
+        model_params=load("model", ModelParams),
+        adapter=None if model.suffix == ".json" else model,
+    )
+    ended = (candidates["finish_reason"] == "stop").mean()
+    print(f"generate {pool}: {len(candidates)} candidates, {candidates['tokens'].sum()} tokens, {ended:.0%} ended")
+
+
+if __name__ == "__main__":
+    run(main)
