@@ -1,4 +1,4 @@
-"""What every judge takes and answers."""
+"""What every judge is asked and answers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,18 +6,29 @@ from typing import Literal
 from pydantic import Field
 
 from luau_rft.config import Params
+from luau_rft.luau.substance import SUBSTANCE, substantive_statements
+from luau_rft.tasks import Task
 
 
 class JudgeParams(Params):
     """Section ``judge``."""
 
     backend: Literal["execution"]
-    processes: int = Field(ge=1)
+    processes: int = Field(ge=1)  # programs that run side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A candidate to judge; ``refusal`` says why it gets 0 without being looked at, if it does."""
+
+    task: Task
+    code: str
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """A judge's answer about one candidate, each number in [0, 1]; None where the judge could not decide."""
+    """A judge's answer, each number in [0, 1]; None where the judge could not decide."""
 
     functionality: float | None
     correctness: float | None
@@ -32,3 +43,12 @@ class Judgment:
         """The mean of the three, or None."""
         parts = (self.functionality, self.correctness, self.completeness)
         return None if None in parts else sum(parts) / 3
+
+
+def refusal(code: str, compiles: bool) -> str | None:
+    """Why no judge looks at ``code``; None when one should."""
+    if not compiles:
+        return "It does not compile."
+    if substantive_statements(code) < SUBSTANCE:
+        return f"It has no substance: fewer than {SUBSTANCE} statements do something."
+    return None

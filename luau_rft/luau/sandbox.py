@@ -164,6 +164,12 @@ class _Worker:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(struct.pack("<I", len(request)) + request)
         self._process.stdin.flush()
+        first = self._report()
+        decided = first["limit"] is not None and first["stage"] in ("checks", "setup", "start")
+        count = 1 if decided else max(len(first["checks"]), 1)
+        return [first, *(first if decided else self._report() for _ in range(1, count))]
+
+    def _report(self) -> dict[str, Any]:
         (size,) = struct.unpack("<I", self._read(4))
         return json.loads(self._read(size))
 

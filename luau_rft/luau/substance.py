@@ -1,8 +1,9 @@
 """Which statements of a program do something.
 
 A statement does something if its effect can be noticed from outside: it calls something for its effect, sets a property
-or a global that is read, or returns a value that is not a literal. Declarations and assignments count where such a
-statement needs their value, loops and branches where they hold one, a function where it holds one and is used.
+or a global that is read, or returns a value that is not always the same literal. Declarations and assignments count
+where such a statement needs their value, loops and branches where they hold one, a function where it holds one and is
+used.
 
 What does not count: comments, unused locals and functions, code that cannot run, empty handlers and empty ``pcall``s,
 ``print`` and ``warn``, bare waits, calls of getters whose result is dropped, and the second copy of the same statement

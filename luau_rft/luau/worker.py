@@ -2,8 +2,12 @@
 
     python -m luau_rft.luau.worker      (started by ``sandbox.Sandbox``; talks over stdin and stdout)
 
-A message is 4 bytes of length, little-endian, and JSON: a ``Program`` in, the list of its runs out. A program's checks
-are separate runs. The fork is what makes a VM fresh in a millisecond, and what lets nothing survive a crash.
+A message is 4 bytes of length, little-endian, and JSON. In comes a ``Program``; out go as many reports as it has runs:
+one, or one a check. The fork is what makes a VM fresh in a millisecond, and what lets nothing survive a crash.
+
+Luau orders table keys that are tables or functions by their address, so a run is repeatable only where addresses are.
+Therefore the system's address randomisation is off, and the worker itself never looks at a program: it moves bytes
+through buffers made at the start, so that its memory looks the same before every fork.
 """
 
 import ctypes
@@ -15,6 +19,7 @@ import select
 import signal
 import struct
 import sys
+import threading
 import time
 from typing import Any
 
@@ -22,8 +27,15 @@ from luau_rft.luau.native import native
 from luau_rft.roblox import place
 
 _ADDR_NO_RANDOMIZE = 0x0040000
-_MAX_REPORT = 16 * 2**20
+_BUFFER = 16 * 2**20
 _PROCESS_OVERHEAD = 64 * 2**20  # address space that a run's process may take beside the VM's memory
+_MAX_CHECKS = 250  # a child tells the number of runs by its exit status
+_FAILED = 255
+
+_DEAD = {
+    "stage": "start", "checks": [], "passed": False, "output": [], "errors": [], "warnings": [], "not_modelled": [],
+    "observed": {}, "trace": [], "virtual_seconds": 0.0,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -33,25 +45,20 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
+    # A thread has an arena of its own in malloc, which nothing before it has touched.
+    threading.stack_size(16 * 2**20)
+    thread = threading.Thread(target=_serve, args=(requests, answers))
+    thread.start()
+    thread.join()
+
+
+def _serve(requests: int, answers: int) -> None:
     lua = place.new_vm()
-    engine = place.load(lua)
-    # Objects that the collector has no reason to touch stay shared with the forks.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    while header := _read(requests, 4):
-        request = _read(requests, struct.unpack("<I", header)[0])
-        answer = json.dumps(_runs(lua, engine, json.loads(request))).encode()
-        os.write(answers, struct.pack("<I", len(answer)))
-        _write(answers, answer)
+    _Server(lua, place.load(lua), requests, answers).serve()
 
 
 def _fix_addresses() -> None:
-    """Start over without address randomisation, where the system allows it.
-
-    Luau orders table keys that are tables or functions by address, so that iteration is the same in all runs only where
-    addresses are.
-    """
+    """Start over without address randomisation, where the system allows it."""
     if not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None)
@@ -60,61 +67,91 @@ def _fix_addresses() -> None:
         os.execv(sys.executable, [sys.executable, "-m", "luau_rft.luau.worker"])
 
 
-def _runs(lua: Any, engine: Any, program: dict[str, Any]) -> list[dict[str, Any]]:
-    first = _fork(lua, engine, program, 1)
-    runs = [first]
-    for number in range(2, len(first["checks"]) + 1):
+class _Server:
+    def __init__(self, lua: Any, engine: Any, requests: int, answers: int) -> None:
+        self.lua, self.engine, self.requests, self.answers = lua, engine, requests, answers
+        self.request, self.report = memoryview(bytearray(_BUFFER)), memoryview(bytearray(_BUFFER))
+        self.killed = {limit: json.dumps({**_DEAD, "limit": limit, "message": message}).encode() for limit, message in (
+            ("time", "killed: it hung"), ("crash", "the process crashed"),
+        )}  # fmt: skip
+
+    def serve(self) -> None:
+        # Objects that the collector has no reason to touch stay shared with the forks.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        while self._receive():
+            number = total = 1
+            while number <= total:
+                runs = self._run(number)
+                total = runs if number == 1 else total
+                number += 1
+
+    def _receive(self) -> bool:
+        """Read one request into the buffer; its first 4 bytes stay its length."""
+        have, need = 0, 4
+        while have < need:
+            got = os.readv(self.requests, [self.request[have:need]])
+            if got == 0:
+                return False
+            have += got
+            if have == 4:
+                need = 4 + struct.unpack_from("<I", self.request)[0]
+        return True
+
+    def _run(self, number: int) -> int:
+        """Fork for one run and send its report; returns how many runs the program has."""
+        source, sink = os.pipe()
+        child = os.fork()
+        if child == 0:
+            status = _FAILED
+            try:
+                status = self._child(number, sink)
+            finally:
+                os._exit(status)
+        os.close(sink)
+        size, limit, status = self._collect(source, child)
+        os.close(source)
+        if limit:
+            _send(self.answers, self.killed[limit])
+            return 1
+        _send(self.answers, self.report[8:size])
+        return status
+
+    def _collect(self, source: int, child: int) -> tuple[int, str | None, int]:
+        """Read the child's report until it ends or the wall clock kills it: size, the limit that ended it, status."""
+        deadline = None
+        size = 0
+        limit = None
+        while True:
+            # The first 8 bytes tell how many seconds the run may take; the child sends them at once.
+            wait = 5.0 if deadline is None else max(deadline - time.monotonic(), 0)
+            if not select.select([source], [], [], wait)[0]:
+                limit = "time"
+            else:
+                got = os.readv(source, [self.report[size:]]) if size < _BUFFER else 0
+                size += got
+                if deadline is None and size >= 8:
+                    deadline = time.monotonic() + struct.unpack_from("<d", self.report)[0]
+                if got:
+                    continue
+            if limit or size == _BUFFER:
+                os.kill(child, signal.SIGKILL)
+            break
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if limit is None and not 0 < status <= _MAX_CHECKS:
+            limit = "crash"
+        return size, limit, status
+
+    def _child(self, number: int, sink: int) -> int:
+        program = json.loads(bytes(self.request[4 : 4 + struct.unpack_from("<I", self.request)[0]]))
+        os.write(sink, struct.pack("<d", program["limits"]["wall_s"]))
+        _restrict(program["limits"])
+        report = _run(self.lua, self.engine, program, number)
         # What ends a run before its check began, a loop at the start of the candidate, ends all of them alike.
-        decided = first["limit"] is not None and first["stage"] in ("checks", "setup", "start")
-        runs.append(first if decided else _fork(lua, engine, program, number))
-    return runs
-
-
-def _fork(lua: Any, engine: Any, program: dict[str, Any], number: int) -> dict[str, Any]:
-    source, sink = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(source)
-            _restrict(program["limits"])
-            _write(sink, json.dumps(_run(lua, engine, program, number)).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(sink)
-    report, timed_out = _collect(source, child, time.monotonic() + program["limits"]["wall_s"])
-    os.close(source)
-    if report is not None:
-        return report
-    return {
-        "stage": "start", "checks": [], "passed": False, "limit": "time" if timed_out else "crash", "output": [],
-        "errors": [], "warnings": [], "not_modelled": [], "observed": {}, "trace": [], "virtual_seconds": 0.0,
-        "message": "killed: it hung" if timed_out else "the process crashed",
-    }  # fmt: skip
-
-
-def _collect(source: int, child: int, deadline: float) -> tuple[dict[str, Any] | None, bool]:
-    """Read the child's report until it ends; kill it at the deadline. Returns the report, if whole, and timed out."""
-    chunks: list[bytes] = []
-    timed_out = False
-    while True:
-        ready, _, _ = select.select([source], [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
-            timed_out = True
-            os.kill(child, signal.SIGKILL)
-            break
-        data = os.read(source, 1 << 20)
-        if not data:
-            break
-        chunks.append(data)
-        if sum(map(len, chunks)) > _MAX_REPORT:
-            os.kill(child, signal.SIGKILL)
-            chunks.clear()
-            break
-    _, status = os.waitpid(child, 0)
-    whole = not timed_out and status == 0 and chunks
-    return (json.loads(b"".join(chunks)) if whole else None), timed_out
+        decided = report["limit"] is not None and report["stage"] in ("checks", "setup", "start")
+        _write(sink, json.dumps(report).encode())
+        return 1 if decided else min(max(len(report["checks"]), 1), _MAX_CHECKS)
 
 
 def _restrict(limits: dict[str, Any]) -> None:
@@ -190,20 +227,15 @@ def _complete(report: dict[str, Any], limit: str | None, problem: str | None) ->
     return report
 
 
-def _read(fd: int, size: int) -> bytes:
-    chunks = []
-    while size:
-        data = os.read(fd, size)
-        if not data:
-            return b""
-        chunks.append(data)
-        size -= len(data)
-    return b"".join(chunks)
+def _send(fd: int, data: Any) -> None:
+    os.write(fd, struct.pack("<I", len(data)))
+    _write(fd, data)
 
 
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+def _write(fd: int, data: Any) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 if __name__ == "__main__":

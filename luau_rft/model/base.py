@@ -29,6 +29,10 @@ Quantization = Literal["none", "nf4"]
 
 # What loading a repository from the hub needs; weights in other formats (.bin, .gguf, .onnx) stay there.
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*", "*.txt")
+# Torch's threads on the CPU sleep while they wait for each other. Spinning, the default, makes a step up to five times
+# slower as soon as another process wants a core. Read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # It recommends a kernel package at every import, whether or not anything is quantised.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 

@@ -87,9 +87,7 @@ def endless_loop(tree: Tree, kind: str | None) -> Iterator[Hit]:
     for loop in tree.of("while_statement", "repeat_statement"):
         if any(flow.leaves(loop)) or _may_yield(loop, set()):
             continue
-        condition = loop.get("condition")
-        only_waits = condition is not None and not _changes_anything(loop)
-        if flow.runs_forever(loop) or (only_waits and flow.constant(condition) is None):
+        if flow.runs_forever(loop) or _only_waits(loop):
             yield loop, "this loop never yields: add task.wait() or connect to an event instead"
 
 
@@ -241,9 +239,13 @@ def _method_of(tree: Tree, name: str) -> Node | None:
     return next(declarations, None)
 
 
-def _changes_anything(loop: Node) -> bool:
-    kinds = ("assignment_statement", "update_statement", "function_call")
-    return any(node.type in kinds for node in flow.own_nodes(loop))
+def _only_waits(loop: Node) -> bool:
+    """Whether a loop without a body looks at something that cannot change while it looks."""
+    condition, body = loop.get("condition"), loop.get("body")
+    if condition is None or flow.constant(condition) is not None or (body is not None and body.children):
+        return False
+    calls = (node for node in condition.walk() if node.type == "function_call")
+    return all((method(call) or "").startswith(("Find", "Get", "Is")) for call in calls)
 
 
 @cache

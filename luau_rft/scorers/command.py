@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,52 +17,58 @@ SUFFIXES = (".lua", ".luau")
 def score_paths(paths: Iterable[str], format: str = "text", fail_under: float | None = None) -> int:
     """Score files, the Luau files of folders, and with ``-`` the standard input; print the result.
 
-    ``format`` is text or json. Returns 1 when a composite is below ``fail_under``, else 0.
-
-    Raises ``UserError`` for what cannot be read as text.
+    ``format`` is text or json. Returns 1 when a composite is below ``fail_under``, else 0. What can be read is scored;
+    a ``UserError`` names the rest at the end.
     """
-    results = [(path, source, score_code(source)) for path, source in _sources(paths)]
+    if format not in ("text", "json"):
+        raise UserError(f"--format: {format!r} is unknown; write text or json")
+    results: list[tuple[str, str, Scores]] = []
+    problems: list[str] = []
+    for name in (file for path in paths for file in _files(path)):
+        try:
+            source = _read(name)
+            results.append((name, source, score_code(source)))
+        except UserError as error:
+            problems.append(str(error))
     if format == "json":
         print(json.dumps([_as_json(path, scores) for path, _, scores in results], indent=2, ensure_ascii=False))
     else:
         _print_text(results)
+    if problems:
+        raise UserError("\n".join(problems))
     return int(fail_under is not None and any(scores.composite < fail_under for _, _, scores in results))
 
 
-def _sources(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for name in paths:
-        path = Path(name)
+def _files(name: str) -> list[str]:
+    """The Luau files of a folder; any other path is itself a file."""
+    folder = Path(name)
+    if name == "-" or not folder.is_dir():
+        return [name]
+    found = sorted(str(file) for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    if not found:
+        raise UserError(f"{name}: no .lua or .luau files in this folder")
+    return found
+
+
+def _read(name: str) -> str:
+    limit = 4 * MAX_CHARACTERS  # bytes: a character takes at most 4
+    try:
         if name == "-":
-            yield name, _decode(name, sys.stdin.buffer.read())
-        elif path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-            if not found:
-                raise UserError(f"{path}: no .lua or .luau files in this folder")
-            for file in found:
-                yield str(file), _read(file)
+            data = sys.stdin.buffer.read(limit + 1)
         else:
-            yield name, _read(path)
-
-
-def _read(path: Path) -> str:
-    try:
-        return _decode(str(path), path.read_bytes())
+            with open(name, "rb") as file:
+                data = file.read(limit + 1)
+        source = data[:limit].decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file or folder") from None
+        raise UserError(f"{name}: no such file or folder") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _decode(name: str, data: bytes) -> str:
-    # A character takes at most 4 bytes: what is longer cannot be a script.
-    if len(data) > 4 * MAX_CHARACTERS:
-        raise UserError(f"{name}: {len(data)} bytes; Roblox accepts scripts of up to {MAX_CHARACTERS} characters")
-    if b"\0" in data:
-        raise UserError(f"{name}: a binary file, not Luau source")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        raise UserError(f"{name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+        what = "a binary file" if b"\0" in data else f"not UTF-8 ({error.reason} at byte {error.start})"
+        raise UserError(f"{name}: {what}; only Luau source in UTF-8 can be scored") from None
+    if len(data) > limit:
+        raise UserError(f"{name}: more than {limit} bytes; Roblox accepts scripts of up to {MAX_CHARACTERS} characters")
+    return source.replace("\r\n", "\n")
 
 
 def _as_json(path: str, scores: Scores) -> dict[str, object]:

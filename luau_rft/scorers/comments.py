@@ -51,6 +51,11 @@ class Comment:
         return 1 <= len(self.words) <= 3 and self.line == self.last_line
 
     @property
+    def restates(self) -> bool:
+        """Whether the code beside it holds all of its words."""
+        return len(self.words) >= 2 and set(self.words) <= set(_split(self.code))
+
+    @property
     def says_something(self) -> bool:
         """Whether it has three words of meaning, two of which the code beside it does not hold."""
         own = set(self.words)

@@ -9,7 +9,7 @@ from luau_rft.luau.tree import Node, Tree, arguments, callee, method, root_name,
 from luau_rft.roblox.api import database
 
 _PROPERTIES = frozenset({"Character", "PrimaryPart", "SeatPart", "Occupant", "RootPart"})
-_LOOK_BACK = 200  # statements of a block that are searched for a check; keeps long blocks from taking quadratic time
+_LOOK_BACK = 60  # statements of a block that are searched for a check; keeps long blocks from taking quadratic time
 _MAX_OPERATORS = 40  # nested `and`, `or` and `not` that a condition is followed through
 
 Matcher = Callable[[Node], bool]
@@ -132,6 +132,10 @@ def _after(statement: Node, matches: Matcher, variable: Variable | None) -> bool
             parts = branches(statement)
             ends = ending(statement.tree)
             settled = [body is not None and (body in ends or _sets(body, matches)) for _, body in parts]
+            if any(
+                body is not None and body.children and _after(body.children[-1], matches, None) for _, body in parts
+            ):
+                return True
             if all(settled) and any(_implies(condition, matches, False) for condition, _ in parts if condition):
                 return False
         case "while_statement":

@@ -85,10 +85,9 @@ def few_comments(tree: Tree, kind: str | None) -> Iterator[Hit]:
 @RULES.check
 def empty_comment(tree: Tree, kind: str | None) -> Iterator[Hit]:
     for comment in judged(tree)[1]:
-        is_heading = bool(comment.words) and len(comment.words) <= 3 and comment.line == comment.last_line
         if comment.is_code:
             yield comment.node, "code that is commented out: remove it"
-        elif not is_heading and not comment.is_notice:
+        elif comment.restates or not (comment.is_heading or comment.is_notice):
             yield comment.node, "this comment repeats the code or another comment: say why, or remove it"
 
 

@@ -70,7 +70,6 @@ _OPERATORS = {
 _KEYWORDS = {
     "def": (r"def\s+\w+\s*\(", "a function is written `local function name() ... end`, not def"),
     "import": (r"import\s+[\w\"'{*]", "modules come through `require(...)`, services through game:GetService(...)"),
-    "from": (r"from\s+[\w.]+\s+import", "modules come through `require(...)`"),
     "elif": (r"elif\b", "write `elseif`"),
     "else": (r"else\s+if\b.*(?:\)|:|\{)\s*$", "write `elseif ... then`"),
     "None": (r"None\b", "write `nil` instead of None"),
