@@ -166,8 +166,7 @@ class _Worker:
         self._process.stdin.flush()
         first = self._report()
         decided = first["limit"] is not None and first["stage"] in ("checks", "setup", "start")
-        count = 1 if decided else max(len(first["checks"]), 1)
-        return [first, *(first if decided else self._report() for _ in range(1, count))]
+        return [first, *(first if decided else self._report() for _ in first["checks"][1:])]
 
     def _report(self) -> dict[str, Any]:
         (size,) = struct.unpack("<I", self._read(4))

@@ -1,9 +1,9 @@
 """Which statements of a program do something.
 
-A statement does something if its effect can be noticed from outside: it calls something for its effect, sets a property
-or a global that is read, or returns a value that is not always the same literal. Declarations and assignments count
-where such a statement needs their value, loops and branches where they hold one, a function where it holds one and is
-used.
+A statement does something if its effect can be noticed from outside: it calls something for its effect, hands a
+function that has one to a call, sets a property or a global that is read, or returns a value that is not always the
+same literal. Declarations and assignments count where such a statement needs their value, loops and branches where
+they hold one, a function where it holds one and is used.
 
 What does not count: comments, unused locals and functions, code that cannot run, empty handlers and empty ``pcall``s,
 ``print`` and ``warn``, bare waits, calls of getters whose result is dropped, and the second copy of the same statement
@@ -111,8 +111,11 @@ class _Slice:
             return False
         if node.type == "function_call":
             return self._call_has_effect(node)
+        if node.type == "variable_declaration":
+            return any(self._runs_handler(value) for value in targets_and_values(node)[1])
         if node.type in ("assignment_statement", "update_statement"):
-            return any(self._is_outside(target) for target in targets_and_values(node)[0])
+            targets, values = targets_and_values(node)
+            return any(self._is_outside(target) for target in targets) or any(map(self._runs_handler, values))
         if node.type == "return_statement":
             values = [strip(value) for part in node.children for value in part.children]
             return any(value.type not in _LITERALS for value in values) or (
@@ -140,6 +143,13 @@ class _Slice:
         if called_function is None and not handlers:
             return True
         return called_function in self.effective or any(handler in self.useful for handler in handlers)
+
+    def _runs_handler(self, value: Node) -> bool:
+        """Whether a value is a call that is given a useful function, as ``event:Connect(f)``."""
+        value = strip(value)
+        return value.type == "function_call" and any(
+            self._function(argument) in self.useful for argument in arguments(value)
+        )
 
     def _function(self, expression: Node | None) -> Node | None:
         """The function of this file that an expression stands for, if that is known."""

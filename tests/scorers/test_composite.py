@@ -99,6 +99,18 @@ def test_stuffing_gains_nothing(stuffing):
     assert score_code(plain + stuffing).composite <= score_code(plain).composite
 
 
+def test_a_protected_call_whose_result_is_a_local_is_substance():
+    source = """local store = game:GetService("DataStoreService"):GetDataStore("Scores")
+local ok, message = pcall(function()
+	store:SetAsync("best", 10)
+end)
+if not ok then
+	warn(message)
+end"""
+    assert score_code(source).has_substance
+    assert not score_code(source.replace('store:SetAsync("best", 10)', "")).has_substance
+
+
 def test_findings_come_from_all_scorers_in_order():
     source = "local q = game:GetService('PlayerService')\nq:FindFirstChild('Door').Name = ''\nlocal x = = 1\n"
     findings = score_code(source).findings
