@@ -69,7 +69,7 @@ def update(version: Annotated[str | None, typer.Option(help="Version of @rbxts/t
 
 
 @tasks.command()
-def check(folder: Annotated[Path, typer.Argument(help="data/tasks/train or data/tasks/eval.")]) -> None:
+def check(folder: Annotated[Path, typer.Argument(help="data/tasks, or one split of it.")]) -> None:
     """Validate a folder of tasks: format, references against their own checks, scores."""
     from luau_rft.judges.check_tasks import check_tasks
 

@@ -54,11 +54,15 @@ def load_tasks(folder: str | Path, limit: int | None = None) -> list[Task]:
 
     Raises ``UserError`` naming the task's file and field.
     """
-    folder = Path(folder)
-    paths = sorted(path for path in folder.glob("*") if path.is_dir())
+    return [load_task(path) for path in task_folders(folder)[:limit]]
+
+
+def task_folders(folder: str | Path) -> list[Path]:
+    """The folders of tasks in ``folder``, in order of id. Raises ``UserError`` when there is none."""
+    paths = sorted(path for path in Path(folder).glob("*") if path.is_dir())
     if not paths:
         raise UserError(f"{folder}: no tasks; expected folders with task.yaml, reference.luau and checks.luau")
-    return [load_task(path) for path in paths[:limit]]
+    return paths
 
 
 def load_task(folder: str | Path) -> Task:
@@ -70,7 +74,9 @@ def load_task(folder: str | Path) -> Task:
     except yaml.YAMLError as error:
         raise UserError(f"{description}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
-        raise UserError(f"{description}: expected a mapping with id, title, prompt, category, difficulty, kind, requires")
+        raise UserError(
+            f"{description}: expected a mapping with id, title, prompt, category, difficulty, kind, requires"
+        )
     sources = {name: _text(folder / f"{name}.luau") for name in ("reference", "checks")} | {"folder": folder}
     if strange := fields.keys() & sources.keys():
         raise UserError(f"{description}: {min(strange)}: unknown key; remove it")

@@ -10,7 +10,7 @@ from luau_rft import pools, tables
 from luau_rft.config import load
 from luau_rft.errors import UserError, run
 from luau_rft.judges import execution
-from luau_rft.judges.base import Judgment, JudgeParams, Request, refusal
+from luau_rft.judges.base import JudgeParams, Judgment, Request, refusal
 from luau_rft.progress import bar
 
 

@@ -9,6 +9,7 @@
   for each warning of the engine.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -102,7 +103,7 @@ def _reason(result: Result, missing: list[str], errors: list[str], warnings: lis
     passed = sum(check.passed is True for check in result.checks)
     parts = [f"Passed {passed} of {len(result.checks)} checks."]
     for verdict, title in ((False, "Failed"), (None, "Unknown")):
-        found = [f"{check.name} ({check.message})" for check in result.checks if check.passed is verdict]
+        found = [f"{check.name} ({_told(check.message)})" for check in result.checks if check.passed is verdict]
         parts += _listed(title, found)
     parts += _listed("Not modelled", result.not_modelled)
     parts += [f"Hit the {result.limit} limit."] if result.limit else []
@@ -110,6 +111,11 @@ def _reason(result: Result, missing: list[str], errors: list[str], warnings: lis
     parts += _listed("Errors", errors)
     parts += _listed("Warnings", warnings)
     return " ".join(parts)
+
+
+def _told(message: str | None) -> str:
+    """A check's message without the line of the check that it came from."""
+    return re.sub(r"^checks:\d+: ", "", message or "no message")
 
 
 def _listed(title: str, items: list[str]) -> list[str]:

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from luau_rft.errors import UserError
+
 Kind = Literal["server", "client", "module"]
 Limit = Literal["time", "memory", "output", "recursion", "crash"]
 
@@ -131,12 +133,21 @@ class Sandbox:
 
 
 def run_file(path: str | Path, checks: str | Path | None = None, kind: Kind = "server", seconds: float = 10.0) -> Result:
-    """Run one script for ``seconds`` of virtual time, or against a file of checks."""
-    checks_source = Path(checks).read_text(encoding="utf-8") if checks else None
-    limits = Limits(seconds=seconds, wall_s=min(Limits.wall_s, seconds + 5.0))
-    program = Program(Path(path).read_text(encoding="utf-8"), kind, checks_source, limits)
+    """Run one script for ``seconds`` of virtual time, or against a file of checks.
+
+    Raises ``UserError`` where a file cannot be read.
+    """
+    limits = Limits(seconds=seconds, wall_s=seconds + 5.0)
+    program = Program(_text(path), kind, _text(checks) if checks else None, limits)
     with Sandbox(processes=1) as sandbox:
         return next(sandbox.run([program]))
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 
 
 class _Worker:

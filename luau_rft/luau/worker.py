@@ -25,6 +25,7 @@ from typing import Any
 
 from luau_rft.luau.native import native
 from luau_rft.roblox import place
+from luau_rft.roblox.api import Database, database
 
 _ADDR_NO_RANDOMIZE = 0x0040000
 _BUFFER = 16 * 2**20
@@ -45,16 +46,18 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    # A thread has an arena of its own in malloc, which nothing before it has touched.
+    # A thread has an arena of its own in malloc. What depends on the paths of this installation is done before.
+    native()
+    engine = place.engine_files(), database()
     threading.stack_size(16 * 2**20)
-    thread = threading.Thread(target=_serve, args=(requests, answers))
+    thread = threading.Thread(target=_serve, args=(*engine, requests, answers))
     thread.start()
     thread.join()
 
 
-def _serve(requests: int, answers: int) -> None:
+def _serve(sources: dict[str, str], api: Database, requests: int, answers: int) -> None:
     lua = place.new_vm()
-    _Server(lua, place.load(lua), requests, answers).serve()
+    _Server(lua, place.load(lua, sources, api), requests, answers).serve()
 
 
 def _fix_addresses() -> None:
@@ -169,33 +172,34 @@ def _run(lua: Any, engine: Any, program: dict[str, Any], number: int) -> dict[st
     """One run in this process, which ends with it."""
     limits = program["limits"]
     name = place.CHUNK_NAMES[program["kind"]]
-    candidate = lua.create_table()
-    checks = problem = limit = None
+    environment = engine.get("environment")()[0]
+    candidate = place.to_table(lua, {"name": name, "environment": environment})
+    checks = None
     try:
-        for key, value in (("name", name), ("environment", engine.get("environment")()[0])):
-            candidate.set(key, value)
         if program["checks"] is not None:
             checks = _load(lua, engine.get("environment")()[0], "checks", program["checks"])
-        candidate.set("chunk", _load(lua, candidate.get("environment"), name, program["source"]))
+        candidate.set("chunk", _load(lua, environment, name, program["source"]))
     except RuntimeError as error:
-        problem = str(error).removeprefix("syntax error: ").split("\nstack traceback")[0]
+        candidate.set("problem", _message(error))
     engine.get("configure")(place.to_table(lua, limits), program["trace"])
     lua.set_memory_limit(lua.used_memory() + limits["memory_mb"] * 2**20)
-    steps = _count_steps(lua, limits["steps"])
-    thread = lua.create_thread(engine.get("run"))
+    left = _count_steps(lua, limits["steps"])
+    limit = problem = None
     try:
-        thread.resume(candidate, program["kind"], checks, number)
-    except RuntimeError as error:
-        problem = str(error).split("\nstack traceback")[0]
+        lua.create_thread(engine.get("run")).resume(candidate, program["kind"], checks, number)
+    except (RuntimeError, MemoryError) as error:
+        problem = _message(error)
         limit = "memory" if "not enough memory" in problem else None
-    except MemoryError:
-        limit = "memory"
-    if steps[0] <= 0:
-        limit = "time"
     lua.remove_interrupt()
     lua.set_memory_limit(0)
     report = json.loads(engine.get("report")()[0].as_bytes().decode("utf-8", "replace"))
-    return _complete(report, limit, problem)
+    return _complete(report, "time" if left[0] <= 0 else limit, problem)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return str(error).split("\nstack traceback")[0].removeprefix("syntax error: ").removeprefix("runtime error: ")
 
 
 def _load(lua: Any, environment: Any, name: str, source: str) -> Any:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from luau_rft.luau.native import native
-from luau_rft.roblox.api import database
+from luau_rft.roblox.api import Database
 
 ENGINE = Path(__file__).with_name("engine")
 
@@ -33,13 +33,12 @@ def new_vm() -> Any:
     return lua
 
 
-def load(lua: Any) -> Any:
+def load(lua: Any, sources: dict[str, str], api: Database) -> Any:
     """Load the engine into a VM from ``new_vm``; returns the table of functions at the end of ``engine/main.luau``."""
     compiler = native().Compiler(optimization_level=2, debug_level=1, type_info_level=0, coverage_level=0)
     chunks = lua.create_table()
-    for path, source in engine_files().items():
+    for path, source in sources.items():
         chunks.set(path, lua.load_chunk(source, name=f"=engine/{path}", compiler=compiler))
-    api = database()
     context = to_table(lua, {"api": {"classes": api.classes, "enums": api.enums}})
     context.set("globals", lua.globals())
     return chunks.get("boot")(chunks, context)[0]

@@ -54,10 +54,11 @@ def test_a_loop_without_end_hits_the_time_limit(sandbox, source):
     assert not result.ok
 
 
-@pytest.mark.parametrize("source", ['string.find(string.rep("a", 60000), string.rep("a*", 200) .. "b")'])
-def test_what_hangs_in_native_code_is_killed(sandbox, source):
+def test_what_hangs_in_native_code_is_killed(sandbox):
+    source = 'string.find(string.rep("a", 300), string.rep("a-", 20) .. "b")'
     result = run(sandbox, source, Limits(wall_s=0.5))
     assert result.limit == "time"
+    assert run(sandbox, "print(1)").output == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,8 @@ def test_what_hangs_in_native_code_is_killed(sandbox, source):
         "local t = {} for i = 1, 1e9 do t[i] = tostring(i) end",
         'local s = "x" while true do s ..= s end',
         'local s = string.rep("x", 1e9)',
-        "local t = table.create(1e8, 1)",
+        "local t = table.create(6e7, 1)",
+        "local t = {} for i = 1, 1e6 do pcall(function() t[i] = string.rep('x', 1e5) .. i end) end error(#t)",
         "local b = buffer.create(1e9)",
     ],
 )
@@ -170,41 +172,41 @@ def test_two_runs_of_a_program_are_equal_in_every_process(sandbox, tmp_path):
     assert len(results[0].output) == 3
 
 
-# Walks everything that can be reached from the globals and looks for what leads out of the VM.
+# The names of all functions that can be reached from the globals, metatables included.
 REACHABLE = """
-local seen, found = {}, {}
+local seen, names = {}, {}
 local function visit(value, path)
-    if seen[value] or #path > 200 then return end
-    local kind = type(value)
-    if kind ~= "table" and kind ~= "function" and kind ~= "userdata" then return end
+    if type(value) == "function" then table.insert(names, path) end
+    if typeof(value) ~= "table" or seen[value] then return end
     seen[value] = true
-    for _, word in { "io", "package", "loadfile", "dofile", "execute", "popen", "getenv", "remove", "rename", "exit",
-        "__gc", "__loader__", "__builtins__", "python", "load", "getregistry", "setfenv", "upvalue" } do
-        if string.match(path, "%." .. word .. "$") and kind == "function" and not string.find(path, "setfenv") then
-            table.insert(found, path)
-        end
-    end
-    local meta = getmetatable(value)
-    if type(meta) == "table" then visit(meta, path .. ".<meta>") end
-    if typeof(value) == "table" then
-        for key, item in pairs(value) do visit(item, path .. "." .. tostring(key)) end
-    end
+    for key, item in pairs(value) do visit(item, path .. "." .. tostring(key)) end
+    if type(getmetatable(value)) == "table" then visit(getmetatable(value), path .. ".meta") end
 end
-for _, name in { "_G", "shared", "string", "table", "math", "os", "debug", "coroutine", "utf8", "bit32", "buffer",
-    "task", "Instance", "Enum", "game", "workspace", "script", "Vector3", "CFrame", "vector", "io", "package" } do
-    visit(getmetatable(script) and ({ _G = _G, shared = shared, string = string, table = table, math = math, os = os,
-        debug = debug, coroutine = coroutine, utf8 = utf8, bit32 = bit32, buffer = buffer, task = task,
-        Instance = Instance, game = game, script = script, vector = vector })[name], name)
+for _, name in { "io", "os", "package", "debug", "string", "table", "coroutine", "buffer", "bit32", "utf8", "vector" } do
+    visit(({ io = io, os = os, package = package, debug = debug, string = string, table = table,
+        coroutine = coroutine, buffer = buffer, bit32 = bit32, utf8 = utf8, vector = vector })[name], name)
 end
-print(table.concat(found, ","))
-for _, name in { "io", "package", "dofile", "loadfile", "load" } do print(name, getmetatable("") ) end
+visit(_G, "_G") visit(shared, "shared") visit(getmetatable(""), "meta") visit(getmetatable(_G), "meta")
+visit(getmetatable(vector.zero), "meta") visit(getmetatable(game), "meta") visit(getmetatable(Enum), "meta")
+for _, name in names do print(name) end
 """
+HARMLESS = {
+    "os": {"clock", "date", "difftime", "time"},
+    "debug": {
+        "info", "traceback", "profilebegin", "profileend", "setmemorycategory", "resetmemorycategory",
+    },
+    "coroutine": {"close", "create", "isyieldable", "resume", "running", "status", "wrap", "yield"},
+}  # fmt: skip
+PURE = ("string.", "table.", "buffer.", "bit32.", "utf8.", "vector.")
 
 
 def test_nothing_of_the_host_is_reachable(sandbox):
     result = run(sandbox, REACHABLE, Limits())
     assert result.error is None
-    assert result.output[0] == ""
+    names = [name for name in result.output if not name.startswith(PURE)]
+    assert {name.split(".")[0]: set() for name in names} | {
+        library: {name.split(".")[1] for name in names if name.startswith(library)} for library in HARMLESS
+    } == HARMLESS
 
 
 @pytest.mark.parametrize(
