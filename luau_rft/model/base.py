@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -160,7 +162,7 @@ def load_model(
         bnb_4bit_compute_dtype=compute,
     )
     device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    with _quiet():
+    with quiet():
         model = AutoModelForCausalLM.from_pretrained(
             _folder(record),
             dtype=compute,
@@ -168,12 +170,30 @@ def load_model(
             quantization_config=quantized if quantization == "nf4" else None,
             local_files_only=True,
         )
-    model.name_or_path = model.config._name_or_path = record.name
-    if adapter is None:
-        return model
-    from peft import PeftModel
+        model.name_or_path = model.config._name_or_path = record.name
+        if adapter is None:
+            return model
+        from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' own progress bars and notes, and these libraries' warnings about each other's versions."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def keep_memory() -> None:
@@ -293,7 +313,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     print("base: unpacking the weights, once", flush=True)
     # The unpacking draws a bar of its own, which no setting turns off.
-    with _quiet(), redirect_stderr(io.StringIO()):
+    with quiet(), redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model = AutoModelForCausalLM.from_pretrained(
             gguf.parent,
@@ -320,21 +340,3 @@ def _hashes(folder: Path) -> dict[str, str]:
     """sha256 of the files that loading reads, in a folder laid out like a hub repository."""
     paths = {path for pattern in HUB_FILES for path in folder.glob(pattern) if path.is_file()}
     return {path.name: file_hash(path) for path in sorted(paths) if path.name != MANIFEST}
-
-
-class _quiet:
-    """Silences transformers' own progress bars and notes while the block runs."""
-
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *error: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.verbosity)
-        if self.bars:
-            logging.enable_progress_bar()

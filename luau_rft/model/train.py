@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,7 @@ from pydantic import Field
 
 from luau_rft.config import Params
 from luau_rft.errors import UserError
-from luau_rft.model.base import BaseRecord, ModelParams, keep_memory, load_model, load_tokenizer
+from luau_rft.model.base import BaseRecord, ModelParams, keep_memory, load_model, load_tokenizer, quiet
 from luau_rft.model.prompt import render
 from luau_rft.progress import bar
 
@@ -107,8 +106,7 @@ def train(
     # Before anything random: the initial adapter, dropout and the order of the examples come from here.
     set_seed(common.seed)
     model = load_model(record, model_params.dtype, model_params.quantization, adapter, trainable=True)
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # between these libraries' own versions
+    with tempfile.TemporaryDirectory() as scratch, quiet():
         trainer = SFTTrainer(
             model=model,
             args=_arguments(scratch, recipe, common, model_params),

