@@ -7,7 +7,7 @@ import pytest
 from conftest import Project
 
 from luau_rft import tables
-from luau_rft.model.base import check_adapter
+from luau_rft.model.base import cache_folder
 
 
 def fails(project: Project, *command: str) -> str:
@@ -101,7 +101,7 @@ def test_no_npm(project, tmp_path):
     project.run("python", "-m", "stages.base")
     edit(project, "sources: [directory]", "sources: [npm]")
     # The base model is at hand, the packages are not.
-    (tmp_path / "models").symlink_to(check_adapter() / "models")
+    (tmp_path / "models").symlink_to(cache_folder() / "models")
     environment = (f"PATH={tmp_path}", f"LUAU_RFT_CACHE={tmp_path}")
     message = fails(project, "env", *environment, sys.executable, "-m", "stages.collect")
     assert all(word in message for word in ("npm", "directory", "hub"))
