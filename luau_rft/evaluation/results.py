@@ -56,13 +56,12 @@ def interval(entry: Mapping[str, Any]) -> str:
 
 def verdict(comparison: Mapping[str, Any]) -> str:
     """One sentence on whether the reward of RFT differs from that of SFT; no gain is claimed where none is shown."""
+    if comparison["n_selected"] == 0:
+        return "Nothing was selected, so there is no gain to show."
     entry = comparison["reward"]
     if entry["ci_low"] <= 0 <= entry["ci_high"]:
         return "No difference in reward shown between SFT and RFT."
-    direction = "lower" if entry["delta"] < 0 else "higher"
-    if comparison["n_selected"] == 0:
-        return f"Nothing was selected, and the reward of RFT is {direction} than that of SFT."
-    return f"RFT earns a {direction} reward than SFT."
+    return f"RFT earns a {'lower' if entry['delta'] < 0 else 'higher'} reward than SFT."
 
 
 def reward_change(comparison: Mapping[str, Any]) -> str:

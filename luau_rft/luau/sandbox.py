@@ -6,12 +6,13 @@ and reported, and the pool goes on. The VM holds no function that reaches files,
 this does not protect from is a hole in the VM itself: a program that breaks out of it has the rights of this user.
 """
 
+import contextlib
 import json
 import os
 import queue
+import signal
 import struct
 import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from luau_rft.errors import UserError
+from luau_rft.luau.worker import COMMAND
 
 Kind = Literal["server", "client", "module"]
 Limit = Literal["time", "memory", "output", "recursion", "crash"]
@@ -95,16 +97,26 @@ class Sandbox:
 
     def __init__(self, processes: int = 2) -> None:
         self._workers = [_Worker() for _ in range(processes)]
+        self._threads: list[threading.Thread] = []
+        self._closed = False
 
     def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closed = True
+        for worker in self._workers:
+            worker.close()
+        for thread in self._threads:
+            thread.join()
+        # A thread may have started a worker anew while the others were closed.
         for worker in self._workers:
             worker.close()
 
     def run(self, programs: Iterable[Program]) -> Iterator[Result]:
         """Run programs in parallel; results come in the order of the programs, as soon as all before them are done."""
+        for thread in self._threads:
+            thread.join()  # an earlier run that nobody read to its end
         tasks = list(programs)
         todo: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in range(len(tasks)):
@@ -112,7 +124,7 @@ class Sandbox:
         done: list[queue.SimpleQueue[Result | BaseException]] = [queue.SimpleQueue() for _ in tasks]
 
         def serve(worker: _Worker) -> None:
-            while True:
+            while not self._closed:
                 try:
                     index = todo.get_nowait()
                 except queue.Empty:
@@ -122,8 +134,8 @@ class Sandbox:
                 except BaseException as error:
                     done[index].put(error)
 
-        threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
-        for thread in threads:
+        self._threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
+        for thread in self._threads:
             thread.start()
         for box in done:
             outcome = box.get()
@@ -132,7 +144,9 @@ class Sandbox:
             yield outcome
 
 
-def run_file(path: str | Path, checks: str | Path | None = None, kind: Kind = "server", seconds: float = 10.0) -> Result:
+def run_file(
+    path: str | Path, checks: str | Path | None = None, kind: Kind = "server", seconds: float = 10.0
+) -> Result:
     """Run one script for ``seconds`` of virtual time, or against a file of checks.
 
     Raises ``UserError`` where a file cannot be read.
@@ -169,10 +183,9 @@ class _Worker:
         if self._process is None:
             environment = {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PATH": os.defpath}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "luau_rft.luau.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=environment, start_new_session=True,
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=environment,
+                start_new_session=True,
             )  # fmt: skip
-        assert self._process.stdin and self._process.stdout
         self._process.stdin.write(struct.pack("<I", len(request)) + request)
         self._process.stdin.flush()
         first = self._report()
@@ -190,12 +203,16 @@ class _Worker:
         return data
 
     def close(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process = None
+        process, self._process = self._process, None
+        if process:
+            # The worker leads a session, so its fork dies with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            # What was still to be written has no reader any more.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.stdout.close()
 
 
 def _merged(runs: list[dict[str, Any]]) -> Result:

