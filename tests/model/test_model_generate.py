@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(answer, tiny_record, t
     write_record(tiny_record, tmp_path / "project" / "models" / "base.json")
     (tmp_path / "project" / "params.yaml").write_text(
         "model: {dtype: float32, quantization: none}\ntasks: {train: null, eval: null}\ngenerate:\n"
-        "  sampling: {temperature: 0.8, top_p: 0.95, max_new_tokens: 60, seed: 0}\n"
+        "  sampling: {temperature: 0.8, top_p: 0.95, max_new_tokens: 24, seed: 0}\n"
         "  engine: {backend: transformers, batch_size: 2}\n  samples: {train: 2, eval: 1}\n"
     )
     table = tmp_path / "project" / "data" / "train" / "candidates.parquet"
@@ -189,7 +189,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(answer, tiny_record, t
 
     undisturbed = answer(
         tasks=load_tasks(tasks_folder),
-        sampling=SAMPLING.model_copy(update={"max_new_tokens": 60}),
+        sampling=SAMPLING.model_copy(update={"max_new_tokens": 24}),
         engine=EngineParams(backend="transformers", batch_size=2),
     )
     assert_frame_equal(undisturbed, rows)
