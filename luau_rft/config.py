@@ -18,7 +18,7 @@ SECTIONS = (
 class Params(BaseModel):
     """Base of every section: an unknown key or a wrong type is an error, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Section = TypeVar("Section", bound=BaseModel)

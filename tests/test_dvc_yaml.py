@@ -7,7 +7,6 @@ import yaml
 from closure import ROOT, closure
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-CODE_SUFFIXES = (".py", ".json", ".yaml", ".txt", ".j2")
 
 
 def definition(name: str) -> dict:

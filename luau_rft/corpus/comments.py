@@ -22,7 +22,7 @@ _NOT_ABOUT_CODE = re.compile(
     r"|https?://|@\w|#\w|\b\d{4}-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b",
     re.IGNORECASE,
 )
-_MARKUP = re.compile(rf"^\W*@\w|```|^\W*({_NOTE})\b|{_LINTERS}", re.MULTILINE | re.IGNORECASE)
+_MARKUP = re.compile(rf"^[^\w\n]*@\w|```|^[^\w\n]*({_NOTE})\b|{_LINTERS}", re.MULTILINE | re.IGNORECASE)
 _CODE = re.compile(
     r"^(local|return|end|if|for|while|function|print|require)\b.*[=()]|[;{]$|\bend\)?$|:=|==|\w\s=\s\w|\)\s*->"
 )
@@ -43,7 +43,8 @@ def blocks(code: str) -> Iterator[Block]:
     pending: list[Token] = []
     leading = True
     for token in tokens(code):
-        own_line = not code[code.rfind("\n", 0, token.start) + 1 : token.start].strip()
+        # Asked of comments alone: a program without line breaks has thousands of tokens on a long line.
+        own_line = token.kind == "comment" and not code[code.rfind("\n", 0, token.start) + 1 : token.start].strip()
         if pending and not (_is_line(token) and own_line and code.count("\n", pending[-1].end, token.start) == 1):
             yield _block(pending, leading)
             pending = []

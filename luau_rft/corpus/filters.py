@@ -107,10 +107,13 @@ class Facts:
 def is_permissive(license: str) -> bool:
     """Whether a licence, or an SPDX expression of them, lets everybody use, change and pass on the code.
 
-    >>> is_permissive("(MIT OR GPL-3.0)"), is_permissive("MIT AND GPL-3.0"), is_permissive("UNLICENSED")
+    >>> is_permissive("(MIT OR GPL-3.0)"), is_permissive("GPL-3.0 AND (MIT OR ISC)"), is_permissive("UNLICENSED")
     (True, False, False)
     """
-    choices = re.split(r"\s+or\s+", license.lower().strip().strip("()"))
+    while inner := re.search(r"\(([^()]*)\)", license):
+        verdict = "MIT" if is_permissive(inner[1]) else "other"
+        license = license[: inner.start()] + verdict + license[inner.end() :]
+    choices = re.split(r"\s+or\s+", license.lower().strip())
     # "Apache 2.0" is a common spelling of the SPDX name.
     return any(all("-".join(part.split()) in PERMISSIVE for part in re.split(r"\s+and\s+", c)) for c in choices)
 

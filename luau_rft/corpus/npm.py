@@ -143,7 +143,8 @@ def luau_files(tarball: Path) -> Iterator[tuple[str, bytes]]:
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
                     raise UserError(f"{tarball}: names a path outside itself, {member.name!r}; take it off the list")
-                if member.isreg() and path.suffix in LUAU_SUFFIXES:
+                # A sparse file's holes take no room in the tarball and any amount in memory; npm packs none.
+                if member.isreg() and not member.issparse() and path.suffix in LUAU_SUFFIXES:
                     # npm puts everything below one folder, most often `package`.
                     files["/".join(path.parts[1:] or path.parts)] = archive.extractfile(member).read()
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:

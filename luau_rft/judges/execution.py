@@ -17,6 +17,7 @@ from pathlib import Path
 
 from luau_rft import tables
 from luau_rft.errors import UserError
+from luau_rft.judges import base
 from luau_rft.judges.base import Judgment, Request
 from luau_rft.luau import sandbox, worker
 from luau_rft.luau.compiler import compile_error
@@ -143,6 +144,6 @@ def _program(task: Task, code: str) -> Program:
 @cache
 def _version() -> str:
     """A hash of everything that decides what a run shows and how it is weighed."""
-    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (place, worker, sandbox)]
+    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (api, place, worker, sandbox, base)]
     here = Path(__file__).read_text(encoding="utf-8")
     return tables.content_hash(place.engine_files(), api.PATH.read_text(encoding="utf-8"), *sources, here)

@@ -25,6 +25,7 @@ from luau_rft.luau.worker import COMMAND
 Kind = Literal["server", "client", "module"]
 Limit = Literal["time", "memory", "output", "recursion", "crash"]
 
+_WORKER_DIED = {"message": "the worker died", "line": None, "traceback": [], "candidate": False}
 _ROOT = Path(__file__).parents[2]
 
 
@@ -68,9 +69,9 @@ class CheckResult:
 class Result:
     """What the runs of a program showed, all checks together; each line of ``errors`` and ``warnings`` once.
 
-    ``error`` is the first of ``errors``: {message, line, traceback}, ``line`` and ``traceback`` in the candidate's own
-    lines. ``output`` is that of the first run. ``observed`` holds the candidate's effects by kind: services, instances,
-    events, methods.
+    ``error`` is the first of ``errors``: {message, line, traceback, candidate}, ``line`` and ``traceback`` in the
+    candidate's own lines, ``candidate`` false where the checks' own code raised it. ``output`` is that of the first
+    run. ``observed`` holds the candidate's effects by kind: services, instances, events, methods.
     """
 
     ok: bool = True
@@ -176,7 +177,7 @@ class _Worker:
         except (OSError, EOFError):
             # The worker itself died, which a program cannot bring about by known means; the next one gets a new worker.
             self.close()
-            return Result(ok=False, limit="crash", error={"message": "the worker died", "line": None, "traceback": []})
+            return Result(ok=False, limit="crash", error=_WORKER_DIED)
         return _merged(runs)
 
     def _ask(self, request: bytes) -> list[dict[str, Any]]:

@@ -94,11 +94,11 @@ def generate(
     name = Path(adapter).name if adapter else "base"
 
     def write() -> "pl.DataFrame":
-        return tables.write(
-            [row | {"task_id": r.task_id, "index": r.index, "model": name} for r, row in done.items()],
-            output,
-            "candidates",
-        )
+        rows = []
+        for r, row in done.items():
+            code, cleaned = clean(row["text"])  # of reused rows, too: their key determines the text alone
+            rows.append(row | {"task_id": r.task_id, "index": r.index, "model": name, "code": code, "cleaned": cleaned})
+        return tables.write(rows, output, "candidates")
 
     if missing:
         keep_memory()
@@ -250,16 +250,13 @@ def _stop_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") ->
 def _candidate(
     tokenizer: "PreTrainedTokenizerBase", request: Request, tokens: list[int], stops: set[int]
 ) -> dict[str, Any]:
-    """The table's row for an answer, but for the columns that say where it stands in the table."""
+    """The table's row for an answer, but for its code and the columns that say where it stands in the table."""
     stopped = tokens[-1] in stops
     text = tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True)
-    code, cleaned = clean(text)
     return {
         "key": request.key,
         "seed": request.seed,
         "text": text,
-        "code": code,
-        "cleaned": cleaned,
         "tokens": len(tokens),
         "finish_reason": "stop" if stopped else "length",
     }

@@ -95,7 +95,7 @@ def train(
     if not fitting:
         raise UserError(
             f"params.yaml: train.common.max_length: none of the {len(rows)} training examples fits "
-            f"{common.max_length} tokens; raise it or lower collect.max_tokens"
+            f"{common.max_length} tokens; raise it or lower collect.bounds.max_tokens"
         )
     tokens = sum(len(example["input_ids"]) for example in fitting)
     print(

@@ -11,7 +11,7 @@ from luau_rft.config import Params
 from luau_rft.corpus.comments import description
 from luau_rft.luau.lexer import Token, tokens
 
-VERSION = 1  # of the rules below; a new one labels every row anew
+VERSION = 1  # of the rules below and of corpus/comments.py; a new one labels every row anew
 MAX_FUNCTIONS = 5  # named in a label
 
 # What comments in the imperative begin with, and, with an s, those in the third person.
@@ -75,7 +75,9 @@ def embedded(code: str, path: str) -> str:
     name = module_name(path)
     public = functions(code, name)[:MAX_FUNCTIONS]
     listing = _listing([signature for _, signature in public])
-    is_function = bool(public) and re.search(rf"^return (function\b|{public[0][0]}$)", code, re.MULTILINE) is not None
+    is_function = (
+        bool(public) and re.search(rf"^return (function\b|{re.escape(public[0][0])}$)", code, re.MULTILINE) is not None
+    )
     said = description(code)
     request = _request(article, said) if said else None
     if request is None:

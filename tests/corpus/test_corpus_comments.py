@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from luau_rft.corpus.comments import description, prose, without_documentation_markup, without_license
@@ -90,3 +92,12 @@ def test_documentation_is_cut_down_to_its_prose_where_it_stands():
 )
 def test_other_comments_are_not_touched(code):
     assert without_documentation_markup(code) == code
+
+
+@pytest.mark.parametrize(
+    "code", ["--[[\n" + "-----------\n" * 40_000 + "]]\nreturn 1\n", "x=x+1;" * 100_000], ids=["banner", "one line"]
+)
+def test_the_time_grows_with_the_length_alone(code):
+    before = time.process_time()
+    assert without_documentation_markup(code) == code
+    assert time.process_time() - before < 10  # a search anew from every line or token takes minutes

@@ -46,7 +46,8 @@ def example(code=CODE, path="src/Paint.luau", license="MIT", tokens=50):
     [
         ("MIT", True), ("mit", True), ("Apache-2.0", True), ("Apache 2.0", True), ("ISC", True), ("BSD-3-Clause", True),
         ("(MIT OR GPL-3.0)", True), ("GPL-3.0", False), ("MIT AND GPL-3.0", False), ("UNLICENSED", False),
-        ("SEE LICENSE IN LICENSE.md", False), ("MITRE", False), ("", False),
+        ("GPL-3.0 AND (MIT OR ISC)", False), ("(MIT OR ISC) AND GPL-3.0", False), ("(MIT OR GPL-3.0) AND ISC", True),
+        ("MIT)", False), ("SEE LICENSE IN LICENSE.md", False), ("MITRE", False), ("", False),
     ],
 )  # fmt: skip
 def test_only_permissive_licences_pass(license, expected):

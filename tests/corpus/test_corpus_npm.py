@@ -149,6 +149,18 @@ def test_a_decompression_bomb_is_refused_early(tmp_path, monkeypatch):
         list(npm.luau_files(bomb))
 
 
+def test_a_sparse_file_that_is_mostly_holes_is_left_out(tmp_path):
+    terabyte = "1099511627776"
+    info = tarfile.TarInfo("package/big.lua")
+    info.pax_headers = {"GNU.sparse.map": f"0,1,{terabyte},0", "GNU.sparse.size": terabyte}
+    info.size = 1
+    with tarfile.open(tmp_path / "sparse.tgz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(b"x"))
+    with tarfile.open(tmp_path / "sparse.tgz") as archive:
+        assert archive.next().issparse()
+    assert list(npm.luau_files(tmp_path / "sparse.tgz")) == []
+
+
 @pytest.mark.parametrize("keep", [0, 10, 60])
 def test_a_truncated_tarball_is_named(tmp_path, packed, keep):
     broken = tmp_path / "broken.tgz"

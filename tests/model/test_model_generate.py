@@ -108,9 +108,14 @@ def test_answers_end_by_themselves(answer, tiny_record, tmp_path, common, lora):
     ]
 
 
-def test_the_same_run_is_reused_and_a_larger_one_adds(answer, capsys):
+def test_the_same_run_is_reused_and_a_larger_one_adds(answer, tmp_path, capsys):
     first = answer(samples=1)
     capsys.readouterr()
+    assert_frame_equal(answer(samples=1), first)
+    assert capsys.readouterr().out == ""
+    output = tmp_path / "pool" / "candidates.parquet"
+    stale = [row | {"code": "as an older clean() left it", "cleaned": True} for row in first.to_dicts()]
+    tables.write(stale, output, "candidates")
     assert_frame_equal(answer(samples=1), first)
     assert capsys.readouterr().out == ""
     grown = answer(samples=3)

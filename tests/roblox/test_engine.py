@@ -344,6 +344,25 @@ BEHAVIOUR = {
         equal(typeof(class), "table") equal(type(nil), "nil") equal(typeof(Vector3.zero), "Vector3")
         equal(type(Vector3.zero), "vector") equal(typeof(Enum.Material.Wood), "EnumItem")
         equal(type(CFrame.new()), "userdata")""",
+    "errors of the library functions that the engine wraps": """
+        local prefix = "ServerScriptService.Script:"
+        local function line(expected, callback) fails(prefix, callback) fails(expected, callback) end
+        line("table expected, got nil", function() for _ in pairs(nil) do end end)
+        line("table expected, got nil", function() for _ in ipairs(nil) do end end)
+        line("table expected, got number", function() table.insert(5, 1) end)
+        line("invalid value (table) at index 1 in table for 'concat'", function() table.concat({ {} }) end)
+        line("attempt to compare", function() table.sort({ 1, "x" }) end)
+        line("from the callback", function() table.sort({ 2, 1 }, function() error("from the callback") end) end)
+        line("readonly", function() table.insert(table.freeze({}), 1) end)
+        line("protected metatable", function()
+            setmetatable(setmetatable({}, { __metatable = 1 }), {}) end)
+        line("'__tostring' must return a string", function()
+            return tostring(setmetatable({}, { __tostring = function() return {} end })) end)
+        line("missing in date table", function() return os.time({}) end)
+        line("function expected", function() return xpcall(print) end)
+        line("missing argument #1", function() return rawset() end)
+        local ok, value = pcall(table.sort, { 2, 1 }, function() error({ code = 1 }) end)
+        equal(ok, false) equal(value.code, 1)""",
     "errors": """
         local ok, err = pcall(error, { code = 5 }) equal(err.code, 5)
         local ok2, err2 = pcall(function() error("x", 0) end) equal(err2, "x")
@@ -361,6 +380,7 @@ def test_behaviour(sandbox, name):
     [result] = sandbox.run([Program(HELPERS + BEHAVIOUR[name], limits=LIMITS)])
     assert result.error is None, result.error["message"]
     assert result.limit is None
+    assert [entry for entry in result.not_modelled if entry.startswith("engine fault")] == []
 
 
 def play(sandbox, source, checks, kind="server"):
@@ -636,10 +656,10 @@ def test_wrong_arguments_and_values_are_the_scripts_errors_not_the_engines(sandb
         members = sorted({m for each in own for m, e in each.items() if e["kind"] in ("method", "property")})
         rows.append(f'{{ "{name}", {", ".join(map(repr, members))} }},')
     limits = Limits(seconds=1, steps=20_000_000, wall_s=60)
+    head = f"local SERVICES = {str(flag == 'service').lower()}"
     programs = [
-        Program(f"local SERVICES = {str(flag == 'service').lower()} local CLASSES = {{ {' '.join(rows[i::8])} }}" + WRONG,
-                limits=limits) for i in range(8)
-    ]  # fmt: skip
+        Program(f"{head} local CLASSES = {{ {' '.join(rows[i::8])} }} {WRONG}", limits=limits) for i in range(8)
+    ]
     for result in sandbox.run(programs):
         assert result.limit is None
         assert [entry for entry in result.not_modelled if entry.startswith("engine fault")] == []

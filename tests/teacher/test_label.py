@@ -92,6 +92,12 @@ def test_malformed_code_does_not_stop_the_labelling():
         assert functions(code, "a") == [] or functions(code, "a")[0][1].endswith("()")
 
 
+@pytest.mark.parametrize("name", ["odd[", "a**b", "init (1"])
+def test_a_file_may_have_any_name(name):
+    request = f"Write a ModuleScript that returns the function {name}(x)."
+    assert embedded("return function(x)\nend\n", f"src/{name}.lua") == request
+
+
 def test_rows_keep_the_corpus_and_name_the_labeler():
     (labeled,) = label([row("-- Opens the door.\nreturn 1\n")], PARAMS, {})
     assert labeled.items() >= row("-- Opens the door.\nreturn 1\n").items()
