@@ -28,6 +28,8 @@ def copy_project(source: Path, destination: Path) -> None:
 
 def run() -> None:
     """Run the tiny pipeline and print its results table. Raises ``UserError`` when a stage fails."""
+    if not Path("dvc.yaml").is_file():
+        raise UserError("dvc.yaml: no such file; run from the project's root")
     workspace = Path(tempfile.mkdtemp(prefix="luau-rft-demo-"))
     copy_project(Path.cwd(), workspace)
     profile.apply("tiny", workspace / "params.yaml")

@@ -9,11 +9,16 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's or a command's ``main``; a ``UserError`` becomes one line on stderr and exit code 1."""
+    """Run a stage's or a command's ``main``; what a user can mend is told on stderr, with exit code 1."""
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written, a folder where a file should be
+        path = error.filename2 or error.filename  # of a renaming the target
+        place = f"{path}: " if path else ""
+        print(f"error: {place}{error.strerror or error}; put that right and run the command again", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; finished work is kept, run the same command to go on", file=sys.stderr)

@@ -33,25 +33,32 @@ def tasks(pool: str, answered: Iterable[str], root: str | Path = ".") -> dict[st
     return by_id
 
 
+def candidates(pool: str, root: str | Path = ".") -> pl.DataFrame:
+    """The pool's candidates, ordered by task and index. Raises ``UserError`` when there is no such pool or none."""
+    split(pool)
+    path = Path(root, "data", pool, "candidates.parquet")
+    found = tables.read(path, "candidates")
+    if found.is_empty():
+        raise UserError(f"{path}: no candidates; delete it and run `dvc repro`")
+    return found.sort(KEY)
+
+
 def read(pool: str, root: str | Path = ".") -> pl.DataFrame:
     """The pool's candidates with their scores and judgments, a row each, ordered by task and index.
 
     The judgment's ``value`` is named ``judgment`` here, its ``key`` ``judgment_key``. Raises ``UserError`` when the
     three tables do not hold the same candidates.
     """
-    split(pool)
+    joined = candidates(pool, root)
+    keys = joined.select(KEY)
     folder = Path(root, "data", pool)
-    candidates = tables.read(folder / "candidates.parquet", "candidates")
-    if candidates.is_empty():
-        raise UserError(f"{folder / 'candidates.parquet'}: no candidates; delete it and run `dvc repro`")
     judgments = tables.read(folder / "judgments.parquet", "judgments")
     parts = {
         "scores": tables.read(folder / "scores.parquet", "scores"),
         "judgments": judgments.rename({"key": "judgment_key", "value": "judgment"}),
     }
-    joined = candidates
     for name, part in parts.items():
-        if not part.select(KEY).sort(KEY).equals(candidates.select(KEY).sort(KEY)):
+        if not part.select(KEY).sort(KEY).equals(keys):
             raise UserError(
                 f"{folder / name}.parquet: task_id and index are not those of candidates.parquet; delete it and run "
                 "`dvc repro`"

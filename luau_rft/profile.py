@@ -37,13 +37,19 @@ def apply(name: str, path: str | Path = "params.yaml") -> str:
         params = YAML().load(before)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's root") from None
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     lines = before.splitlines(keepends=True)
-    for (line, column), value in _changes(params, YAML(typ="safe").load(FOLDER / f"{name}.yaml"), str(path)):
+    preset = YAML(typ="safe").load(FOLDER / f"{name}.yaml")
+    for (line, column), value in _changes(params, preset, str(path)):
         comment = re.search(r"(\s+#.*)?\n?$", lines[line]).group()
         lines[line] = lines[line][:column] + value + comment
     after = "".join(lines)
+    if not _holds(after, preset, str(path)):
+        raise UserError(
+            f"{path}: a value that the profile sets has no line of its own; put it on one line behind its key, or "
+            "restore the file with `git checkout params.yaml`"
+        )
     if after != before:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(after, encoding="utf-8")
@@ -52,6 +58,14 @@ def apply(name: str, path: str | Path = "params.yaml") -> str:
         before.splitlines(), after.splitlines(), str(path), f"{path} ({name})", n=1, lineterm=""
     )
     return "\n".join(diff)
+
+
+def _holds(text: str, preset: dict[str, Any], name: str) -> bool:
+    """Whether the text still is YAML and has the preset's values."""
+    try:
+        return not list(_changes(YAML().load(text), preset, name))
+    except (YAMLError, UserError):
+        return False
 
 
 def _changes(target: Any, values: dict[str, Any], name: str) -> Iterator[tuple[tuple[int, int], str]]:

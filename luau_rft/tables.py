@@ -12,9 +12,7 @@ from luau_rft.errors import UserError
 
 _TEXT, _INT, _FLOAT, _BOOL = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
 
-FINDING = pl.Struct(
-    {"rule": _TEXT, "scorer": _TEXT, "line": _INT, "column": _INT, "message": _TEXT, "penalty": _FLOAT}
-)
+FINDING = pl.Struct({"rule": _TEXT, "scorer": _TEXT, "line": _INT, "column": _INT, "message": _TEXT, "penalty": _FLOAT})
 
 _CORPUS = {"id": _TEXT, "source": _TEXT, "package": _TEXT, "path": _TEXT, "license": _TEXT, "code": _TEXT}
 _TRAINING = {"id": _TEXT, "origin": _TEXT, "task_id": _TEXT, "task": _TEXT, "code": _TEXT}
@@ -59,6 +57,14 @@ PRIMARY_KEYS: dict[str, tuple[str, ...]] = {
     "selection": ("task_id", "index"),
 }
 
+# Columns that may hold nulls; any other with a null or a NaN comes from elsewhere.
+NULLABLE: dict[str, tuple[str, ...]] = {
+    "sft": ("task_id",),
+    "rft": ("task_id",),
+    "judgments": ("functionality", "correctness", "completeness", "value", "spread", "reason"),
+    "selection": ("judge", "reward", "rank"),
+}
+
 
 def content_hash(*parts: Any) -> str:
     """A 16-digit hexadecimal hash of JSON-serialisable parts; the ``id`` and ``key`` of every table.
@@ -71,7 +77,7 @@ def content_hash(*parts: Any) -> str:
 
 
 def read(path: str | Path, table: str) -> pl.DataFrame:
-    """Read a table and check its columns and types.
+    """Read a table and check its columns, their types, that they have values and that the key is unique.
 
     Raises ``UserError`` naming the file, the column and what was expected.
     """
@@ -90,7 +96,15 @@ def read(path: str | Path, table: str) -> pl.DataFrame:
         # An all-null column, as a writer without values may leave it, fits every type.
         if frame.schema[column] != expected and frame.schema[column] != pl.Null():
             raise UserError(f"{path}: column {column!r} is {frame.schema[column]}, expected {expected}")
-    return frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+    frame = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+    for column, values in frame.to_dict().items():
+        empty = values.is_null().any() and column not in NULLABLE.get(table, ())
+        if empty or (values.dtype == _FLOAT and values.is_nan().any()):
+            raise UserError(f"{path}: column {column!r} has rows without a value; delete the file and run `dvc repro`")
+    if frame.select(PRIMARY_KEYS[table]).is_duplicated().any():
+        name = ", ".join(PRIMARY_KEYS[table])
+        raise UserError(f"{path}: {name}: repeated in the {table} table; delete the file and run `dvc repro`")
+    return frame
 
 
 def write(rows: list[dict[str, Any]], path: str | Path, table: str) -> pl.DataFrame:
@@ -105,8 +119,14 @@ def write(rows: list[dict[str, Any]], path: str | Path, table: str) -> pl.DataFr
         raise ValueError(f"{path}: repeated {keys} in the {table} table")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.write_parquet(temporary, compression="zstd", statistics=False)
-    os.replace(temporary, path)
+    try:
+        frame.write_parquet(temporary, compression="zstd", statistics=False)
+        os.replace(temporary, path)
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: cannot be written ({reason}); make room on the disk and run `dvc repro`") from None
+    finally:
+        temporary.unlink(missing_ok=True)
     return frame
 
 
@@ -126,11 +146,15 @@ def write_json(content: Any, path: str | Path) -> None:
     os.replace(temporary, path)
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file. Raises ``UserError`` when it is missing or not JSON."""
+def read_json(path: str | Path, *names: str) -> Any:
+    """Read a JSON file. Raises ``UserError`` when it is missing, not JSON, or lacks one of the keys ``names``."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` makes it, `dvc pull` fetches it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+    for name in names:
+        if not isinstance(content, dict) or name not in content:
+            raise UserError(f"{path}: {name} is missing; delete the file and run `dvc repro`")
+    return content

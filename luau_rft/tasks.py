@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from luau_rft.config import Params
 from luau_rft.errors import UserError
@@ -38,8 +39,8 @@ class Task(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    title: str
-    prompt: str
+    title: str = Field(pattern=r"\S")
+    prompt: str = Field(pattern=r"\S")
     category: Category
     difficulty: Literal["easy", "medium", "hard"]
     kind: Kind
@@ -70,8 +71,8 @@ def load_task(folder: str | Path) -> Task:
     folder = Path(folder)
     description = folder / "task.yaml"
     try:
-        fields = yaml.safe_load(_text(description))
-    except yaml.YAMLError as error:
+        fields = YAML(typ="safe", pure=True).load(_text(description))
+    except YAMLError as error:
         raise UserError(f"{description}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(
@@ -94,8 +95,11 @@ def load_task(folder: str | Path) -> Task:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a task folder holds task.yaml, reference.luau and checks.luau") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    if not text.strip():
+        raise UserError(f"{path}: empty; see data/tasks/README.md")
+    return text

@@ -13,7 +13,7 @@ from luau_rft.reward import Weights
 def main() -> None:
     params = load("evaluate", compare.EvaluateParams)
     weights = load("select.weights", Weights)
-    n_selected = tables.read_json("metrics/selection.json")["n_kept"]
+    n_selected = tables.read_json("metrics/selection.json", "n_kept")["n_kept"]
 
     rows = {model: pools.read(f"eval-{model}").to_dicts() for model in ("base", "sft", "rft")}
     means = {model: metrics.task_means(rows[model], weights) for model in rows}

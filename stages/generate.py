@@ -13,6 +13,8 @@ from luau_rft.model.base import ModelParams, read_record
 from luau_rft.model.generate import EngineParams, SampleParams, SamplingParams, generate
 from luau_rft.tasks import TaskCounts, load_tasks
 
+BASE = Path("models/base.json")
+
 
 def main() -> None:
     if len(sys.argv) != 3:
@@ -22,12 +24,12 @@ def main() -> None:
     candidates = generate(
         load_tasks(f"data/tasks/{split}", getattr(load("tasks", TaskCounts), split)),
         getattr(load("generate.samples", SampleParams), split),
-        read_record("models/base.json"),
+        read_record(BASE),
         f"data/{pool}/candidates.parquet",
         sampling=load("generate.sampling", SamplingParams),
         engine=load("generate.engine", EngineParams),
         model_params=load("model", ModelParams),
-        adapter=None if model.suffix == ".json" else model,
+        adapter=None if model == BASE else model,
     )
     ended = (candidates["finish_reason"] == "stop").mean()
     print(f"generate {pool}: {len(candidates)} candidates, {candidates['tokens'].sum()} tokens, {ended:.0%} ended")

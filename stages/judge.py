@@ -23,10 +23,10 @@ def answer(judgment: Judgment) -> dict[str, Any]:
 
 
 def main() -> None:
-    pool = sys.argv[1]
+    pool = " ".join(sys.argv[1:])
     params = load("judge", JudgeParams)
     path = f"data/{pool}/judgments.parquet"
-    candidates = tables.read(f"data/{pool}/candidates.parquet", "candidates").select(*pools.KEY, "code").sort(pools.KEY)
+    candidates = pools.candidates(pool).select(*pools.KEY, "code")
     scores = tables.read(f"data/{pool}/scores.parquet", "scores").select(*pools.KEY, "compiles")
     tasks = pools.tasks(pool, set(candidates["task_id"]))
     scored = candidates.join(scores, on=pools.KEY, maintain_order="left")

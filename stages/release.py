@@ -11,6 +11,7 @@ from luau_rft import tables
 from luau_rft.config import load
 from luau_rft.errors import run
 from luau_rft.evaluation import card, results
+from luau_rft.evaluation.metrics import LABELS
 from luau_rft.model.base import ModelParams, check_adapter, read_record
 from luau_rft.model.train import CommonParams, LoraParams, RecipeParams
 from luau_rft.selection import SelectParams
@@ -23,7 +24,7 @@ def main() -> None:
     adapter = Path("models", model)
     base = read_record()
     check_adapter(base, adapter)
-    metrics = tables.read_json(f"metrics/{model}.json")
+    metrics = tables.read_json(f"metrics/{model}.json", *LABELS, "n_tasks", "n_samples", "judge_backend")
     text = card.render(
         model,
         base,
@@ -36,8 +37,8 @@ def main() -> None:
         },
         metrics=metrics,
         comparison=results.read_comparison(),
-        selection=tables.read_json("metrics/selection.json"),
-        data=tables.read_json("metrics/data.json"),
+        selection=tables.read_json("metrics/selection.json", "n_kept"),
+        data=tables.read_json("metrics/data.json", "collect", "corpus", "gold"),
         corpus=tables.read("data/corpus.parquet", "corpus").to_dicts(),
     )
     with tempfile.TemporaryDirectory(dir=OUTPUT.parent, prefix=".release-") as temporary:

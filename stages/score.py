@@ -34,9 +34,8 @@ def score(task_id: str, index: int, code: str, kind: str) -> dict[str, Any]:
 
 def main() -> None:
     pool = " ".join(sys.argv[1:])
-    pools.split(pool)  # an unknown pool stops here
     params = load("score", ScoreParams)
-    candidates = tables.read(f"data/{pool}/candidates.parquet", "candidates").select("task_id", "index", "code").rows()
+    candidates = pools.candidates(pool).select("task_id", "index", "code").rows()
     tasks = pools.tasks(pool, {task_id for task_id, *_ in candidates})
 
     rows = []

@@ -33,12 +33,19 @@ def edit(project: Project, old: str, new: str, path: str = "params.yaml") -> Non
         ("threshold: 0.70", "threshold: 1.5", ["select.threshold", "1.5"]),
         ("select:", "selection:", ["selection", "unknown section"]),
         ("select:", "select: [", ["not valid YAML"]),
+        ("threshold: 0.70", "threshold: 0.70\n  threshold: 0.80", ["duplicate key", "threshold"]),
     ],
 )
 def test_params(project, old, new, parts):
     edit(project, old, new)
     message = fails(project, "python", "-m", "stages.select")
     assert all(part in message for part in ["params.yaml", *parts])
+
+
+def test_params_are_a_folder(project):
+    (project.root / "params.yaml").unlink()
+    (project.root / "params.yaml").mkdir()
+    assert "params.yaml: Is a directory" in fails(project, "python", "-m", "stages.select")
 
 
 def test_missing_table(project):
@@ -65,6 +72,56 @@ def test_foreign_table(project, frame, part):
     message = fails(project, "python", "-m", "stages.train", "sft")
     assert "data/sft.parquet" in message
     assert part in message
+
+
+def test_table_without_values(project):
+    row = {"id": "a", "origin": "gold", "task_id": None, "task": None, "code": "c"}
+    pl.DataFrame([row]).cast(pl.String).write_parquet(project.root / "data" / "sft.parquet")
+    message = fails(project, "python", "-m", "stages.train", "sft")
+    assert "data/sft.parquet: column 'task' has rows without a value" in message
+
+
+def test_table_with_a_repeated_key(project):
+    row = {"id": "a", "origin": "gold", "task_id": "t", "task": "t", "code": "c"}
+    pl.DataFrame([row, row]).write_parquet(project.root / "data" / "sft.parquet")
+    assert "data/sft.parquet: id: repeated" in fails(project, "python", "-m", "stages.train", "sft")
+
+
+def test_table_that_cannot_be_written(project):
+    (project.root / "data" / "gold.parquet").unlink(missing_ok=True)
+    message = fails(project, "bash", "-c", "ulimit -f 0; python -m stages.gold")
+    assert "data/gold.parquet" in message
+    assert not list((project.root / "data").glob(".gold.parquet*"))
+
+
+@pytest.mark.parametrize("stage", ["score", "judge"])
+def test_pool(project, stage):
+    assert "'': no such pool; the pools are train" in fails(project, "python", "-m", f"stages.{stage}")
+    (project.root / "data" / "train").mkdir()
+    tables.write([], project.root / "data/train/candidates.parquet", "candidates")
+    message = fails(project, "python", "-m", f"stages.{stage}", "train")
+    assert "data/train/candidates.parquet: no candidates" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("id: ", "id: a\nid: ", "duplicate key"),
+        ("title: ", "title: ''\nx: ", "title"),
+    ],
+)
+def test_task_description(project, old, new, part):
+    first = min(path for path in (project.root / "data/tasks/train").iterdir() if path.is_dir())
+    edit(project, old, new, f"data/tasks/train/{first.name}/task.yaml")
+    message = fails(project, "python", "-m", "stages.gold")
+    assert f"data/tasks/train/{first.name}/task.yaml" in message
+    assert part in message
+
+
+def test_empty_reference(project):
+    first = min(path for path in (project.root / "data/tasks/train").iterdir() if path.is_dir())
+    (first / "reference.luau").write_text("\n")
+    assert "reference.luau: empty" in fails(project, "python", "-m", "stages.gold")
 
 
 def test_task_without_reference(project):

@@ -59,3 +59,10 @@ def test_mistakes(params):
     params.write_text("base: {}\n")
     with pytest.raises(UserError, match=r"params.yaml: base: source is missing"):
         profile.apply("tiny", params)
+    text = (profile.FOLDER.parents[1] / "params.yaml").read_text()
+    assert "sources: [npm, directory]" in text
+    split = text.replace("sources: [npm, directory]", "sources:\n    - npm\n    - directory")
+    params.write_text(split)
+    with pytest.raises(UserError, match=r"params.yaml: .* no line of its own"):
+        profile.apply("tiny", params)
+    assert params.read_text() == split

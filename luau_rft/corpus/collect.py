@@ -33,7 +33,7 @@ class CollectParams(Params):
     plain_documentation: bool  # Moonwave and JSDoc comments are cut down to their prose
     near_duplicate: float = Field(gt=0, le=1)
     total_tokens: int = Field(gt=0)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _has_sources(self) -> Self:

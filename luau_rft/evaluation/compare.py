@@ -16,7 +16,7 @@ class EvaluateParams(Params):
     """Section ``evaluate``."""
 
     bootstrap: int = Field(ge=100)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
 
 def compare(means: Mapping[str, TaskMeans], n_selected: int, params: EvaluateParams) -> dict[str, Any]:

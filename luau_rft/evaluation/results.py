@@ -16,11 +16,12 @@ HEADINGS = ("Scorer", "Base", "SFT", "RFT", "Delta", "95 % interval")
 def read_comparison(root: str | Path = ".") -> dict[str, Any]:
     """``metrics/compare.json``. Raises ``UserError`` when it is missing or lacks a metric."""
     path = Path(root, "metrics", "compare.json")
-    comparison = tables.read_json(path)
-    for name in ("n_selected", *LABELS):
-        if not isinstance(comparison, dict) or name not in comparison:
-            raise UserError(f"{path}: {name} is missing; run `dvc repro evaluate`")
-    return comparison
+    return tables.read_json(path, "n_selected", *LABELS)
+
+
+def read_measured(root: str | Path = ".") -> dict[str, Any]:
+    """``metrics/rft.json``, for ``scale_note``. Raises ``UserError`` when it is missing or lacks what that states."""
+    return tables.read_json(Path(root, "metrics", "rft.json"), "n_tasks", "n_samples", "judge_backend")
 
 
 def table_rows(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -107,8 +108,7 @@ def results_markdown(root: str | Path = ".") -> str:
 
 
 def _notes(root: str | Path) -> str:
-    measured = tables.read_json(Path(root, "metrics", "rft.json"))
-    return f"{scale_note(measured)} {selection_note(read_comparison(root))}"
+    return f"{scale_note(read_measured(root))} {selection_note(read_comparison(root))}"
 
 
 def print_results(root: str | Path = ".") -> None:

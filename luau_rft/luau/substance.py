@@ -145,11 +145,14 @@ class _Slice:
         return called_function in self.effective or any(handler in self.useful for handler in handlers)
 
     def _runs_handler(self, value: Node) -> bool:
-        """Whether a value is a call that is given a useful function, as ``event:Connect(f)``."""
+        """Whether a value is a call that is given a useful function, as in ``event:Connect(f)``."""
         value = strip(value)
-        return value.type == "function_call" and any(
-            self._function(argument) in self.useful for argument in arguments(value)
-        )
+        if value.type != "function_call":
+            return False
+        given = arguments(value)
+        if callee(value) in ("pcall", "xpcall") and given and given[0].type == "dot_index_expression":
+            return given[0].text not in _SILENT_CALLS and given[0].text.split(".")[0] not in _PURE_LIBRARIES
+        return any(self._function(argument) in self.useful for argument in given)
 
     def _function(self, expression: Node | None) -> Node | None:
         """The function of this file that an expression stands for, if that is known."""

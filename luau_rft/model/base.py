@@ -120,7 +120,7 @@ def write_record(record: BaseRecord, path: str | Path) -> None:
 def read_record(path: str | Path = "models/base.json") -> BaseRecord:
     """Read ``models/base.json``. Raises ``UserError`` naming the file and the field."""
     try:
-        return BaseRecord.model_validate(tables.read_json(path))
+        return BaseRecord.model_validate(tables.read_json(path, "source"))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -175,8 +175,13 @@ def load_model(
         if adapter is None:
             return model
         from peft import PeftModel
+        from safetensors import SafetensorError
 
-        return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        try:
+            return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+        except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:  # truncated or foreign
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{adapter}: not a readable adapter ({reason}); delete it and run `dvc repro`") from None
 
 
 @contextmanager
@@ -218,7 +223,7 @@ def check_adapter(record: BaseRecord, folder: str | Path) -> None:
     for path in (config, weights):
         if not path.is_file():
             raise UserError(f"{path}: missing, so {folder} is no adapter; `dvc repro` trains it, `dvc pull` fetches it")
-    trained_on = tables.read_json(config).get("base_model_name_or_path")
+    trained_on = tables.read_json(config, "base_model_name_or_path")["base_model_name_or_path"]
     if trained_on != record.name:
         raise UserError(f"{config}: base_model_name_or_path is {trained_on!r}, but the base model is {record.name!r}")
 

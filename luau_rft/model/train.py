@@ -29,7 +29,7 @@ class CommonParams(Params):
     batch_size: int = Field(gt=0)  # sequences at once
     gradient_accumulation: int = Field(gt=0)  # such batches a step
     gradient_checkpointing: bool
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
 
 class LoraParams(Params):
@@ -104,6 +104,12 @@ def train(
 
     keep_memory()
     model = load_model(record, model_params.dtype, model_params.quantization, adapter, trainable=True)
+    names = [f".{name}" for name, _ in model.named_modules()]
+    for target in () if adapter else lora.target_modules:
+        if not any(name.endswith(f".{target}") for name in names):
+            raise UserError(
+                f"params.yaml: train.lora.target_modules: {record.name} has no {target!r}; correct the name"
+            )
     with tempfile.TemporaryDirectory() as scratch, quiet():
         trainer = SFTTrainer(
             model=model,

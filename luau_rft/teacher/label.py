@@ -17,23 +17,28 @@ MAX_FUNCTIONS = 5  # named in a label
 # What comments in the imperative begin with, and, with an s, those in the third person.
 _VERBS = frozenset(
     {
-        "accept", "add", "adjust", "allow", "animate", "answer", "append", "apply", "assert", "assign", "attach",
-        "bind", "block", "blow", "build", "calculate", "call", "cancel", "change", "check", "clamp", "clean", "clear",
-        "click", "clone", "close", "collect", "combine", "compare", "compute", "concatenate", "connect", "construct",
-        "contain", "convert", "copy", "count", "create", "cut", "decide", "decode", "deep", "define", "delay", "delete",
-        "destroy", "detect", "determine", "disable", "disconnect", "display", "draw", "drop", "emulate", "enable",
-        "encode", "ensure", "escape", "evaluate", "execute", "expose", "extend", "fade", "fetch", "fill", "filter",
-        "find", "fire", "flatten", "flip", "follow", "force", "format", "freeze", "generate", "get", "give", "greet",
-        "group", "handle", "heal", "hide", "hold", "implement", "initialize", "insert", "invoke", "iterate", "join",
-        "keep", "kill", "let", "limit", "listen", "load", "log", "loop", "make", "manage", "map", "mark", "match",
-        "measure", "merge", "mock", "modify", "move", "normalize", "observe", "open", "parse", "pause", "pick", "place",
-        "play", "poll", "print", "process", "produce", "protect", "provide", "push", "put", "query", "read", "reduce",
-        "register", "remove", "render", "replace", "replicate", "represent", "reset", "resolve", "respond", "restore",
-        "retrieve", "return", "reverse", "rotate", "run", "save", "scale", "schedule", "search", "select", "send",
-        "serialize", "set", "show", "shuffle", "slice", "smooth", "sort", "spawn", "spin", "splice", "split", "start",
-        "stop", "store", "strip", "subscribe", "swap", "switch", "take", "tell", "throttle", "throw", "toggle",
-        "track", "transform", "translate", "try", "turn", "tween", "unwrap", "update", "validate", "verify",
-        "wait", "wrap", "write", "yield",
+        "accept", "add", "adjust", "allow", "animate", "answer", "append", "apply", "ask", "assert", "assign",
+        "attach", "award", "bind", "block", "blow", "bounce", "break", "bring", "broadcast", "build", "buy",
+        "calculate", "call", "cancel", "carry", "change", "chase", "check", "choose", "clamp", "clean", "clear",
+        "click", "clone", "close", "collect", "collide", "color", "combine", "compare", "compute", "concatenate",
+        "connect", "construct", "contain", "convert", "copy", "count", "create", "cut", "damage", "decide", "decode",
+        "decrease", "deep", "define", "delay", "delete", "destroy", "detect", "determine", "disable", "disconnect",
+        "display", "draw", "drop", "emulate", "enable", "encode", "ensure", "equip", "escape", "evaluate", "execute",
+        "explode", "expose", "extend", "fade", "fetch", "fill", "filter", "find", "fire", "flatten", "flee", "flip",
+        "follow", "force", "format", "freeze", "generate", "get", "give", "glue", "greet", "group", "grow", "guard",
+        "handle", "heal", "hide", "hold", "implement", "increase", "initialize", "insert", "invoke", "iterate", "join",
+        "keep", "kick", "kill", "launch", "let", "lift", "light", "limit", "listen", "load", "lock", "log", "loop",
+        "lower", "make", "manage", "map", "mark", "match", "measure", "merge", "mock", "modify", "move", "name",
+        "normalize", "number", "observe", "open", "pack", "paint", "parse", "pause", "pick", "place", "play", "point",
+        "poll", "print", "process", "produce", "protect", "provide", "pull", "push", "put", "query", "raise", "read",
+        "reduce", "register", "remember", "remove", "rename", "render", "replace", "replicate", "report", "represent",
+        "reset", "resolve", "respond", "restore", "retrieve", "return", "reverse", "reward", "ring", "rotate", "round",
+        "run", "save", "scale", "schedule", "search", "select", "send", "serialize", "set", "shake", "share", "shoot",
+        "show", "shrink", "shuffle", "slice", "slide", "slow", "smooth", "sort", "spawn", "spin", "splice", "split",
+        "start", "steer", "stop", "store", "strip", "subscribe", "sum", "swap", "switch", "take", "teleport", "tell",
+        "throttle", "throw", "tint", "toggle", "touch", "track", "trade", "transform", "translate", "try", "turn",
+        "tween", "unlock", "unpack", "unwrap", "update", "validate", "verify", "wait", "walk", "warn", "wear",
+        "welcome", "wrap", "write", "yield",
     }
 )  # fmt: skip
 _SENTENCE = re.compile(r"\b(is|are|was|were|will|has|have|can|should|must|do|does)\b")
@@ -169,6 +174,8 @@ def _request(article: str, said: str) -> str | None:
         return f"Write {article} that {verb} {tail}"
     if verb in _VERBS:
         return f"Write {article} to {verb} {tail}"
+    if verb in ("when", "whenever", "while", "once"):
+        return f"Write {article}: {verb} {tail}"
     thing = re.split(r"\b(?:that|which|who|where)\b|[.:;]", said)[0]
     if re.match(r"(An?|The|Utilit\w+|Helpers?|Functions?|Methods?) ", thing) and not _SENTENCE.search(thing):
         return f"Write {article} that provides {verb} {tail}"

@@ -95,7 +95,9 @@ def test_other_comments_are_not_touched(code):
 
 
 @pytest.mark.parametrize(
-    "code", ["--[[\n" + "-----------\n" * 40_000 + "]]\nreturn 1\n", "x=x+1;" * 100_000], ids=["banner", "one line"]
+    "code",
+    ["--[[\n" + "-----------\n" * 40_000 + "]]\nreturn 1\n", "x=x+1;" * 100_000, '"\\' * 50_000],
+    ids=["banner", "one line", "quotes"],
 )
 def test_the_time_grows_with_the_length_alone(code):
     before = time.process_time()

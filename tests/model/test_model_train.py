@@ -65,6 +65,23 @@ def test_the_same_training_gives_the_same_bytes(run, common):
     assert len(losses) == 3  # four examples, two a step
 
 
+def test_the_loss_is_that_of_the_answers_alone(run, tiny_record, tokenizer, common):
+    import torch
+
+    rows = [*ROWS, {"task": "Print something, in as many words as it takes", "code": "print('much longer')\n" * 5}]
+    model = load_model(tiny_record, "float32")
+    examples = [{name: torch.tensor([ids]) for name, ids in encode(tokenizer, **row).items()} for row in rows]
+    learned = [(example["labels"] != IGNORED).sum() for example in examples]
+    with torch.inference_mode():
+        losses = [model(**example).loss for example in examples]
+    expected = sum(loss * count for loss, count in zip(losses, learned, strict=True)) / sum(learned)
+
+    # One step on all rows, in batches that need padding.
+    whole = common.model_copy(update={"batch_size": 3, "gradient_accumulation": 2})
+    files = run("one", rows=rows, common=whole, model_params=ModelParams(dtype="float32", quantization="none"))
+    assert float(files["loss.tsv"].decode().split()[-1]) == pytest.approx(expected.item(), rel=1e-3)
+
+
 def test_training_lowers_the_loss(run):
     recipe = RecipeParams(epochs=8, learning_rate=1e-2)
     losses = [float(line.split("\t")[1]) for line in run("long", recipe=recipe)["loss.tsv"].decode().splitlines()[1:]]

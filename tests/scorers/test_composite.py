@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from luau_rft.errors import UserError
+from luau_rft.luau.substance import substantive_statements
 from luau_rft.scorers.command import score_paths
 from luau_rft.scorers.composite import score_code
 from tests.scorers.test_quality import GOOD
@@ -99,16 +100,22 @@ def test_stuffing_gains_nothing(stuffing):
     assert score_code(plain + stuffing).composite <= score_code(plain).composite
 
 
-def test_a_protected_call_whose_result_is_a_local_is_substance():
-    source = """local store = game:GetService("DataStoreService"):GetDataStore("Scores")
-local ok, message = pcall(function()
-	store:SetAsync("best", 10)
-end)
+@pytest.mark.parametrize(
+    ("call", "statements"),
+    [
+        ('pcall(function()\n\tstore:SetAsync("best", 10)\nend)', 3),
+        ('pcall(store.SetAsync, store, "best", 10)', 2),
+        ("pcall(function() end)", 0),
+        ("pcall(math.random)", 0),
+    ],
+)
+def test_a_protected_call_counts_also_where_its_result_becomes_a_local(call, statements):
+    source = f"""local store = game:GetService("DataStoreService"):GetDataStore("Scores")
+local ok, message = {call}
 if not ok then
 	warn(message)
 end"""
-    assert score_code(source).has_substance
-    assert not score_code(source.replace('store:SetAsync("best", 10)', "")).has_substance
+    assert substantive_statements(source) == statements
 
 
 def test_findings_come_from_all_scorers_in_order():
