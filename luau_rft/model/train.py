@@ -42,11 +42,20 @@ class LoraParams(Params):
 
 
 class RecipeParams(Params):
-    """Sections ``train.sft`` and ``train.rft``."""
+    """Section ``train.sft``."""
 
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
+    init: Literal["base.json"] = "base.json"
+
+
+class RftRecipeParams(RecipeParams):
+    """Section ``train.rft``."""
+
     init: Literal["base.json", "sft"] = "base.json"  # what it starts from, under models/
+
+
+RECIPES = {"sft": RecipeParams, "rft": RftRecipeParams}
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", task: str, code: str) -> dict[str, list[int]]:

@@ -157,8 +157,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(answer, tiny_record, t
             f"id: task-{number}\ntitle: t\nprompt: Build {'very ' * number}well\ncategory: ui\ndifficulty: easy\n"
             "kind: module\nrequires: {}\n"
         )
-        (folder / "reference.luau").touch()
-        (folder / "checks.luau").touch()
+        (folder / "reference.luau").write_text("return 1\n")
+        (folder / "checks.luau").write_text("return { checks = {} }\n")
     write_record(tiny_record, tmp_path / "project" / "models" / "base.json")
     (tmp_path / "project" / "params.yaml").write_text(
         "model: {dtype: float32, quantization: none}\ntasks: {train: null, eval: null}\ngenerate:\n"

@@ -7,7 +7,7 @@ import pytest
 from luau_rft.errors import UserError
 from luau_rft.model.base import ModelParams, load_model
 from luau_rft.model.prompt import SYSTEM_PROMPT
-from luau_rft.model.train import IGNORED, RecipeParams, encode, train
+from luau_rft.model.train import IGNORED, RecipeParams, RftRecipeParams, encode, train
 
 ROWS = [{"task": f"Print {n}", "code": f"local value = {n}\nprint(value)"} for n in range(4)]
 RECIPE = RecipeParams(epochs=1, learning_rate=1e-3)
@@ -109,7 +109,7 @@ def test_goes_on_from_an_adapter(run, tmp_path):
 
     first = load(run("sft")["adapter_model.safetensors"])
     # A learning rate that moves nothing: what comes out is what went in.
-    still = RecipeParams(epochs=1, learning_rate=1e-12, init="sft")
+    still = RftRecipeParams(epochs=1, learning_rate=1e-12, init="sft")
     second = load(run("rft", recipe=still, adapter=tmp_path / "sft")["adapter_model.safetensors"])
     assert first.keys() == second.keys()
     assert all(torch.allclose(first[name], second[name], atol=1e-7) for name in first)
