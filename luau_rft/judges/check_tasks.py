@@ -83,11 +83,13 @@ def _source_problems(task: Task) -> Iterator[str]:
 
 def _run_problems(task: Task, reference: Result, nothing: Result) -> Iterator[str]:
     checks = task.folder / "checks.luau"
+    if reference.broken:
+        yield f"{checks}: {reference.broken}"
+        return
     if len(reference.checks) < MIN_CHECKS:
         yield f"{checks}: {len(reference.checks)} checks; a task has at least {MIN_CHECKS}"
-    uses = {check.use for check in reference.checks}
-    for use in sorted(uses ^ set(USES)):
-        yield f"{checks}: {'unknown use' if use in uses else 'no check with use'} {use!r}"
+    for use in sorted(set(USES) - {check.use for check in reference.checks}):
+        yield f"{checks}: no check with use {use!r}"
     judgment = weigh(task, reference)
     if judgment.value is None or judgment.value < MIN_VALUE:
         yield f"{task.folder / 'reference.luau'}: judged {judgment.value}, less than {MIN_VALUE}: {judgment.reason}"

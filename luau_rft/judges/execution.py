@@ -131,8 +131,8 @@ def _count_checks(pool: Sandbox, tasks: dict[str, Task]) -> dict[str, int]:
             raise UserError(f"{task.folder / 'checks.luau'}:{error.line}: {error.message}; correct it")
     totals = {}
     for task, result in zip(tasks.values(), pool.run([_program(task, "") for task in tasks.values()]), strict=True):
-        if not result.checks:
-            raise UserError(f"{task.folder / 'checks.luau'}: returns no checks; see data/tasks/README.md")
+        if result.broken:
+            raise UserError(f"{task.folder / 'checks.luau'}: {result.broken}; see data/tasks/README.md")
         totals[task.id] = len(result.checks)
     return totals
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import struct
 import subprocess
@@ -71,7 +72,8 @@ class Result:
 
     ``error`` is the first of ``errors``: {message, line, traceback, candidate}, ``line`` and ``traceback`` in the
     candidate's own lines, ``candidate`` false where the checks' own code raised it. ``output`` is that of the first
-    run. ``observed`` holds the candidate's effects by kind: services, instances, events, methods.
+    run. ``observed`` holds the candidate's effects by kind: services, instances, events, methods. ``broken`` says why
+    the checks or their setup cannot be played, whatever the candidate.
     """
 
     ok: bool = True
@@ -85,6 +87,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     virtual_seconds: float = 0.0
+    broken: str | None = None
 
 
 class Sandbox:
@@ -231,6 +234,8 @@ def _merged(runs: list[dict[str, Any]]) -> Result:
     result.observed = {kind: sorted(names) for kind, names in observed.items()}
     for check, run in zip(runs[0]["checks"], runs, strict=False):
         result.checks.append(CheckResult(**check, passed=_verdict(run), message=run["message"]))
+    if runs[0]["stage"] in ("checks", "setup"):
+        result.broken = re.sub(r"^engine/\S+ ", "", runs[0]["message"] or "cannot be played")
     result.error = result.errors[0] if result.errors else None
     result.ok = result.error is None and result.limit is None
     return result

@@ -168,7 +168,7 @@ def test_the_key_depends_on_what_is_judged():
     [
         ("return {\n\tchecks = {\n", r"checks.luau:3: .*Expected"),
         ("return { checks = {} }", r"checks.luau: returns no checks"),
-        ("error('broken')", r"checks.luau: returns no checks"),
+        ("error('broken')", r"checks.luau: checks:1: broken"),
     ],
 )
 def test_checks_that_cannot_run_are_named(checks, message):

@@ -261,3 +261,26 @@ def test_the_worker_leaves_when_its_user_is_gone():
         process: subprocess.Popen = pool._workers[0]._process
         process.stdin.close()
         assert process.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize(
+    ("checks", "problem"),
+    [
+        ("return {}", "returns no checks"),
+        ("error('no')", "checks:1: no"),
+        ("return { checks = { { name = 'a', use = 'normal' } } }", "check 1 (a): run must be a function"),
+        ("return { checks = { { name = 'a', use = 'usual', run = print } } }", "check 1 (a): use must be"),
+        (
+            "return { checks = { { name = 'a', use = 'edge', weight = -1, run = print } } }",
+            "check 1 (a): weight must be",
+        ),
+        ("return { checks = { { use = 'edge', run = print } } }", "check 1: name must be"),
+        ("return { setup = error, checks = { { name = 'a', use = 'edge', run = print } } }", "table"),
+        ("while true do end", "did not come to an end"),
+    ],
+)
+def test_broken_checks_say_what_is_wrong_with_them(sandbox, checks, problem):
+    [result] = sandbox.run([Program("print(1)", checks=checks)])
+    assert problem in result.broken
+    assert "engine/" not in result.broken
+    assert not any(check.passed for check in result.checks)
