@@ -185,7 +185,7 @@ class _Worker:
 
     def _ask(self, request: bytes) -> list[dict[str, Any]]:
         if self._process is None:
-            environment = {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PATH": os.defpath}
+            environment = {"PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", "PATH": os.defpath, "TZ": "UTC"}
             self._process = subprocess.Popen(
                 COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", env=environment,
                 start_new_session=True,

@@ -6,8 +6,8 @@ same literal. Declarations and assignments count where such a statement needs th
 they hold one, a function where it holds one and is used.
 
 What does not count: comments, unused locals and functions, code that cannot run, empty handlers and empty ``pcall``s,
-``print`` and ``warn``, bare waits, calls of getters whose result is dropped, and the second copy of the same statement
-in a block.
+``print`` and ``warn``, bare waits, assignments that change nothing, calls of getters whose result is dropped, and the
+second copy of the same statement in a block.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _SILENT_CALLS = frozenset(
     [
         "print", "warn", "wait", "task.wait", "tick", "time", "os.time", "os.clock", "type", "typeof", "tostring",
         "tonumber", "select", "next", "pairs", "ipairs", "unpack", "rawget", "rawequal", "rawlen", "getmetatable",
-        "require",
+        "require", "assert",
     ]
 )  # fmt: skip
 _PURE_LIBRARIES = frozenset(["math", "string", "utf8", "bit32", "vector", "Vector3", "Vector2", "CFrame", "Color3"])
@@ -114,6 +114,8 @@ class _Slice:
         if node.type == "variable_declaration":
             return any(self._runs_handler(value) for value in targets_and_values(node)[1])
         if node.type in ("assignment_statement", "update_statement"):
+            if _changes_nothing(node):
+                return False
             targets, values = targets_and_values(node)
             return any(self._is_outside(target) for target in targets) or any(map(self._runs_handler, values))
         if node.type == "return_statement":
@@ -180,6 +182,16 @@ class _Slice:
         for node in sorted(statements, key=lambda node: (node.start, -node.end)):
             kept.setdefault((node.parent, "".join(node.text.split())), node)
         return set(kept.values())
+
+
+def _changes_nothing(statement: Node) -> bool:
+    """Whether an assignment leaves everything as it was: ``a.b = a.b``, ``a.b += 0``.
+
+    >>> [_changes_nothing(node) for node in parse("a.b = a.b\\na.b += 0\\na.b += 1").root.children]
+    [True, True, False]
+    """
+    target, _, value = "".join(statement.text.split()).partition("=")
+    return target == value or target[-1] + value in ("+0", "-0", "*1", "/1", "^1")
 
 
 def statement_of(node: Node) -> Node | None:

@@ -15,7 +15,7 @@ _STOP_WORDS = frozenset(
     ]
 )  # fmt: skip
 _ELIDED = re.compile(
-    r"\b(?:the |your )?rest of (?:the|your)\b.*\b(?:code|logic|implementation|script)\b"
+    r"\b(?:the |your )?rest of (?:the|your)\b.{0,80}?\b(?:code|logic|implementation|script)\b"
     r"|\byour (?:\w+ )?(?:code|logic|implementation)\b|\bnot (?:yet )?implemented\b|\bgoes here\b|\bfor brevity\b"
     r"|^(?:add|put|insert|write|place|implement|handle|define|check|process)\b.*\bhere$|^implement (?:this|me)\b"
     r"|^\.\.\.|^(?:\w+ )?(?:more|other|additional|existing|remaining) (?:\w+ )?(?:code|logic|functions?)(?: here)?$",

@@ -85,7 +85,7 @@ def test_the_reason_tells_what_failed_and_why(wrong):
     assert reasons["coin-label/rounds-to-nearest"] == (
         'Passed 5 of 6 checks. Failed: amounts are rounded down (1999 coins: expected "1.9K", got "2.0K").'
     )
-    assert "Not seen: Players; Players.PlayerRemoving." in reasons["emote-broadcast/repeats-everything"]
+    assert "Not seen: Humanoid:TakeDamage." in reasons["zombie-attack/walks-only"]
     assert "Errors: line 7: attempt to compare nil < number." in reasons["wolf-mood/exclusive-limits"]
 
 

@@ -26,6 +26,19 @@ end
 """.replace("\n", " ")
 
 BEHAVIOUR = {
+    # What scripts must not get at
+    "a table of the script's is no engine object": """
+        equal(getmetatable(workspace), "The metatable is locked")
+        local forged = setmetatable({ "CFrame" }, { __metatable = getmetatable(workspace) })
+        equal(typeof(forged), "table")
+        local part = Instance.new("Part")
+        fails("CFrame expected, got table", function() part.CFrame = forged end)""",
+    "engine objects are closed to the table library": """
+        fails("table expected, got EnumItem", table.move, { "x" }, 1, 1, 1, Enum.Material.Plastic)
+        fails("table expected, got Instance", unpack, workspace)
+        equal(table.move({ 1, 2 }, 1, 2, 1, {})[2], 2)
+        equal(Enum.Material.Plastic.Name, "Plastic")""",
+    "dates do not depend on the host": """equal(os.date("%H", 0), "00")""",
     # Members and their errors
     "an unknown member": """
         local part = Instance.new("Part", workspace) part.Name = "Y"

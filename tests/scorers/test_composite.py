@@ -73,6 +73,8 @@ def test_the_mean_is_capped():
         "game:GetService('Players').PlayerAdded:Connect(function(player)\n\t-- TODO: give coins\nend)\n",
         "if false then\n\tworkspace.Name = 'a'\n\tworkspace.Gravity = 1\n\tworkspace:Destroy()\nend\n",
         "for i = 1, 10 do end\nwhile false do end\nlocal a = 1\nlocal b = a\n",
+        "workspace.Name = workspace.Name\nscript.Name = script.Name\nworkspace.Gravity += 0\nworkspace.Gravity *= 1\n",
+        "assert(true)\nassert(script)\nassert(workspace)\n",
     ],
 )
 def test_what_does_nothing_has_no_substance(source):
@@ -139,6 +141,10 @@ def test_findings_come_from_all_scorers_in_order():
 )
 def test_strange_text_is_scored(source):
     assert 0.0 <= score_code(source).composite <= 0.2
+
+
+def test_a_repeating_comment_takes_no_time():
+    assert score_code("-- " + "rest of the " * 15_000).composite <= 0.2
 
 
 def test_a_script_longer_than_roblox_takes_scores_zero():
