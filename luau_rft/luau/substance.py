@@ -191,7 +191,7 @@ def _changes_nothing(statement: Node) -> bool:
     [True, True, False]
     """
     target, _, value = "".join(statement.text.split()).partition("=")
-    return target == value or target[-1] + value in ("+0", "-0", "*1", "/1", "^1")
+    return target == value or target[-1:] + value in ("+0", "-0", "*1", "/1", "^1")
 
 
 def statement_of(node: Node) -> Node | None:

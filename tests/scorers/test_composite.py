@@ -143,6 +143,13 @@ def test_strange_text_is_scored(source):
     assert 0.0 <= score_code(source).composite <= 0.2
 
 
+def test_every_way_to_cut_a_program_is_scored():
+    whole = GOOD.replace("local ", "").replace("(", "=")
+    for cut in range(0, len(whole), 3):
+        for source in (GOOD[:cut], GOOD[cut:], whole[:cut], whole[cut:]):
+            assert 0.0 <= score_code(source).composite <= 1.0
+
+
 def test_a_repeating_comment_takes_no_time():
     assert score_code("-- " + "rest of the " * 15_000).composite <= 0.2
 
