@@ -34,12 +34,11 @@ def run() -> None:
     copy_project(Path.cwd(), workspace)
     profile.apply("tiny", workspace / "params.yaml")
     (workspace / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n    autostage = false\n")
-    print(
-        f"The tiny profile runs in {workspace}; this project stays as it is. Delete that folder when done.", flush=True
-    )
+    print(f"The tiny profile runs in {workspace}, which is yours to delete; this project stays as it is.", flush=True)
     # The stages run as `python`: this one, also where its environment is not activated.
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     command = [sys.executable, "-m", "dvc", "repro"]
     if subprocess.run(command, cwd=workspace, env=environment, check=False).returncode != 0:
         raise UserError(f"the demo stopped; its files are in {workspace}, `dvc repro` there goes on")
     subprocess.run([sys.executable, "-m", "luau_rft.cli", "results"], cwd=workspace, check=True)
+    print(f"These paths are in {workspace}.")
