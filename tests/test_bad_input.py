@@ -4,10 +4,10 @@ import sys
 
 import polars as pl
 import pytest
-from conftest import Project
 
 from luau_rft import tables
 from luau_rft.model.base import cache_folder
+from tests.project import Project
 
 
 def fails(project: Project, *command: str) -> str:

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 import yaml
-from closure import ROOT, closure
+
+from tests.closure import ROOT, closure
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Project, new_project, stages_run
 
 from luau_rft import tables
+from tests.project import Project, new_project, stages_run
 
 
 @pytest.fixture(scope="module")

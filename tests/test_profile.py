@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from conftest import ROOT
 from ruamel.yaml import YAML
 
 from luau_rft import profile
 from luau_rft.errors import UserError
+from tests.project import ROOT
 
 
 @pytest.fixture
