@@ -97,7 +97,7 @@ def test_table_that_cannot_be_written(project):
 @pytest.mark.parametrize("stage", ["score", "judge"])
 def test_pool(project, stage):
     assert "'': no such pool; the pools are train" in fails(project, "python", "-m", f"stages.{stage}")
-    (project.root / "data" / "train").mkdir()
+    (project.root / "data" / "train").mkdir(exist_ok=True)
     tables.write([], project.root / "data/train/candidates.parquet", "candidates")
     message = fails(project, "python", "-m", f"stages.{stage}", "train")
     assert "data/train/candidates.parquet: no candidates" in message
