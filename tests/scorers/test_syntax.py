@@ -1,6 +1,6 @@
 import pytest
 
-from luau_rft.scorers.syntax import RULES, score
+from luau_rft.scorers.syntax import score
 
 GOOD = "local Players = game:GetService('Players')\nfor _, player in Players:GetPlayers() do\n\tplayer:Kick()\nend\n"
 
@@ -59,7 +59,3 @@ def test_habits_of_other_languages_are_told_the_luau_way(rule, line, word):
 def test_habits_in_strings_and_comments_are_fine():
     source = '-- None && null != def f():\nlocal s = "a != b && c || !d"\nlocal x = = 1'
     assert [finding.rule for finding in score(source).findings] == ["compile-error"]
-
-
-def test_every_rule_has_a_check():
-    assert set(RULES.checks) == set(RULES.table)

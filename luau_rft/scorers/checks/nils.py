@@ -7,6 +7,7 @@ from luau_rft.luau.flow import branches, ending, leaves
 from luau_rft.luau.scopes import Scopes, Variable, function_of, resolve, targets_and_values
 from luau_rft.luau.tree import Node, Tree, arguments, callee, method, root_name, strip
 from luau_rft.roblox.api import database
+from luau_rft.scorers.base import Hit
 
 _PROPERTIES = frozenset({"Character", "PrimaryPart", "SeatPart", "Occupant", "RootPart"})
 _LOOK_BACK = 60  # statements of a block that are searched for a check; keeps long blocks from taking quadratic time
@@ -15,7 +16,12 @@ _MAX_OPERATORS = 40  # nested `and`, `or` and `not` that a condition is followed
 Matcher = Callable[[Node], bool]
 
 
-def unchecked(tree: Tree) -> Iterator[tuple[Node, str]]:
+def nil_index(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    for node, text in _unchecked(tree):
+        yield node, f"`{text}` may be nil here: check it before indexing it"
+
+
+def _unchecked(tree: Tree) -> Iterator[tuple[Node, str]]:
     """The first index of each value that may be nil there, and the value's text; once a function and value."""
     scopes = resolve(tree)
     seen: set[tuple[Node | None, object]] = set()
