@@ -35,144 +35,141 @@ class Scopes:
 
 @lru_cache(maxsize=4)
 def resolve(tree: Tree) -> Scopes:
-    """Resolve every name of ``tree``.
+    """Resolve every name of ``tree``; the target of ``+=`` is both read and written.
 
     >>> from luau_rft.luau.tree import parse
     >>> [variable.name for variable in resolve(parse("local a = b for i = 1, a do end")).variables]
     ['a', 'i']
     """
-    return _Resolver().run(tree.root)
+    return _Resolver(tree).result
 
 
 class _Resolver:
-    """Visits nodes from a stack of pending steps, so that deep nesting cannot exhaust Python's own stack."""
+    """Goes through the text once; what happens at the end of a statement or scope waits on a stack until it is reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: Tree) -> None:
         self.result = Scopes()
-        self.scopes: list[dict[str, Variable]] = []
-        self.steps: list[Callable[[], None]] = []
+        self.visible: dict[str, Variable | None] = {}
+        self.hidden: list[list[tuple[str, Variable | None]]] = [[]]  # what each open scope hides, to be restored
+        self.waiting: list[tuple[int, Callable[[], None]]] = []  # byte offset and what to do there
+        visitors = {
+            "identifier": self._identifier,
+            "block": self._block,
+            "variable_declaration": self._local,
+            "for_statement": self._for,
+            "function_declaration": self._function,
+            "function_definition": self._function,
+        }
+        waiting = self.waiting
+        for node in tree.of(*visitors):
+            while waiting and waiting[-1][0] <= node.start:
+                waiting.pop()[1]()
+            visitors[node.type](node)
+        while waiting:
+            waiting.pop()[1]()
 
-    def run(self, root: Node) -> Scopes:
-        self._then(self._in_scope(*root.children))
-        while self.steps:
-            self.steps.pop()()
-        return self.result
-
-    def _then(self, steps: "list[Callable[[], None]]") -> None:
-        self.steps.extend(reversed(steps))
-
-    def _in_scope(self, *nodes: Node | None) -> "list[Callable[[], None]]":
-        return [self._open, *self._visits(*nodes), self._close]
-
-    def _visits(self, *nodes: Node | None) -> "list[Callable[[], None]]":
-        return [lambda node=node: self._visit(node) for node in nodes if node is not None]
-
-    def _open(self) -> None:
-        self.scopes.append({})
+    def _open(self, end: int) -> None:
+        self.hidden.append([])
+        self.waiting.append((end, self._close))
 
     def _close(self) -> None:
-        self.scopes.pop()
+        for name, variable in reversed(self.hidden.pop()):
+            self.visible[name] = variable
 
     def _declare(self, node: Node, kind: str, value: Node | None = None, called: str | None = None) -> None:
         name = called or node.text
-        variable = Variable(name, node, kind, value, self._find(name))
+        outer = self.visible.get(name)
+        variable = Variable(name, node, kind, value, outer)
+        self.hidden[-1].append((name, outer))
+        self.visible[name] = variable
         self.result.variables.append(variable)
         self.result.of[node] = variable
-        self.scopes[-1][variable.name] = variable
-
-    def _find(self, name: str) -> Variable | None:
-        return next((scope[name] for scope in reversed(self.scopes) if name in scope), None)
-
-    def _use(self, node: Node, write: bool) -> None:
-        variable = self._find(node.text)
-        if variable is None:
-            (self.result.global_writes if write else self.result.global_reads).append(node)
-        else:
-            self.result.of[node] = variable
-            (variable.writes if write else variable.reads).append(node)
-
-    def _visit(self, node: Node) -> None:
-        if node.type == "identifier":
-            self._use(node, write=False)
-        elif visitor := getattr(self, f"_{node.type}", None):
-            visitor(node)
-        else:
-            self._then(self._visits(*node.children))
 
     def _block(self, node: Node) -> None:
-        self._then(self._in_scope(*node.children))
+        parent = node.parent
+        # The locals of a repeat loop are visible in its condition.
+        self._open(parent.end if parent is not None and parent.type == "repeat_statement" else node.end)
 
-    def _repeat_statement(self, node: Node) -> None:
-        body = node.get("body")  # its locals are visible in the condition
-        self._then(self._in_scope(*(body.children if body else ()), node.get("condition")))
-
-    def _variable_declaration(self, node: Node) -> None:
+    def _local(self, node: Node) -> None:
         names, values = targets_and_values(node)
 
         def declare() -> None:
             for i, name in enumerate(names):
                 self._declare(name, "local", values[i] if i < len(values) else None)
 
-        self._then([*self._visits(*values), declare])
+        self.waiting.append((node.end, declare))
 
-    def _assignment_statement(self, node: Node) -> None:
-        targets, values = targets_and_values(node)
-        names = [target for target in targets if target.type == "identifier"]
-        places = [target for target in targets if target.type != "identifier"]
+    def _for(self, node: Node) -> None:
+        clause = node.get("clause")
+        names = loop_names(node)
+        if clause is None or not names:
+            return
 
-        def write() -> None:
-            for name in names:
-                self._use(name, write=True)
-
-        self._then([*self._visits(*values, *places), write])
-
-    def _function_declaration(self, node: Node) -> None:
-        name = node.get("name")
-        if name is not None and name.type == "identifier":
-            if node.field == "local_declaration":
-                self._declare(name, "function", node)
-            else:
-                self._use(name, write=True)
-        places = [name] if name is not None and name.type != "identifier" else []
-        self._then([*self._visits(*places), lambda: self._function_definition(node)])
-
-    def _function_definition(self, node: Node) -> None:
-        name, parameters = node.get("name"), node.get("parameters")
-
-        def declare() -> None:
-            if name is not None and name.type == "method_index_expression":
-                self._declare(name, "parameter", called="self")
-            for parameter in parameter_names(parameters) if parameters else ():
-                self._declare(parameter, "parameter")
-
-        self._then([self._open, declare, *self._visits(node.get("body")), self._close])
-
-    def _for_statement(self, node: Node) -> None:
-        clause, body = node.get("clause"), node.get("body")
-        if clause is None:
-            return self._then(self._visits(*node.children))
-        names = [child for child in clause.children if child.type == "variable_list"]
-        names = names[0].all("name") if names else clause.all("name")
-        values = [child for child in clause.children if child.type != "variable_list" and child not in names]
-
-        def declare() -> None:
+        def enter() -> None:
+            self._open(node.end)
             for name in names:
                 self._declare(name, "loop")
 
-        return self._then([*self._visits(*values), self._open, declare, *self._visits(body), self._close])
+        self.waiting.append((clause.end, enter))
 
-    def _dot_index_expression(self, node: Node) -> None:
-        self._then(self._visits(node.get("table")))
-
-    _method_index_expression = _dot_index_expression
-
-    def _field(self, node: Node) -> None:
+    def _function(self, node: Node) -> None:
         name = node.get("name")
-        is_computed = name is not None and node.tree.data[node.start : node.start + 1] == b"["
-        self._then(self._visits(name if is_computed else None, node.get("value")))
+        if name is not None and name.type == "identifier" and node.field == "local_declaration":
+            self._declare(name, "function", node)
+        self._open(node.end)
+        if name is not None and name.type == "method_index_expression":
+            self.waiting.append((name.end, lambda: self._declare(name, "parameter", called="self")))
 
-    def _type_definition(self, node: Node) -> None:
-        pass
+    def _identifier(self, node: Node) -> None:
+        reads, writes = _role(node)
+        if reads is None:
+            self._declare(node, "parameter")
+            return
+        variable = self.visible.get(node.text) if reads or writes else None
+        if variable is not None:
+            self.result.of[node] = variable
+        if reads:
+            (self.result.global_reads if variable is None else variable.reads).append(node)
+        if writes:
+            (self.result.global_writes if variable is None else variable.writes).append(node)
+
+
+def _role(node: Node) -> tuple[bool | None, bool]:
+    """Whether an identifier reads and whether it writes a variable; None for reads where it declares a parameter."""
+    parent = node.parent
+    if parent is None:
+        return True, False
+    match parent.type:
+        case "dot_index_expression" | "method_index_expression":
+            return node.field == "table", False
+        case "field":
+            is_name = node.field == "name" and parent.tree.data[parent.start : parent.start + 1] != b"["
+            return not is_name, False
+        case "parameters":
+            return None, False
+        case "parameter":
+            return (None if node is parent.children[0] else True), False
+        case "function_declaration":
+            return False, node.field == "name" and parent.field != "local_declaration"
+        case "for_numeric_clause":
+            return node.field != "name", False
+        case "variable_list":
+            statement = parent.parent
+            if statement is not None and statement.type == "update_statement":
+                return True, True
+            is_assigned = statement is not None and statement.type == "assignment_statement"
+            is_local = is_assigned and statement.parent is not None and statement.parent.type == "variable_declaration"
+            return False, is_assigned and not is_local
+    return True, False
+
+
+def loop_names(loop: Node) -> list[Node]:
+    """The identifiers that a ``for`` declares."""
+    clause = loop.get("clause")
+    if clause is None:
+        return []
+    lists = [child for child in clause.children if child.type == "variable_list"]
+    return lists[0].all("name") if lists else clause.all("name")
 
 
 def targets_and_values(node: Node) -> tuple[list[Node], list[Node]]:

@@ -2,8 +2,10 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property, lru_cache
+from operator import attrgetter
 
 import tree_sitter
 import tree_sitter_luau
@@ -28,30 +30,53 @@ FUNCTIONS = frozenset({"function_declaration", "function_definition"})
 LOOPS = frozenset({"while_statement", "repeat_statement", "for_statement"})
 
 _OPERATED = frozenset({"binary_expression", "unary_expression", "update_statement"})
+_BODIES = frozenset({"block", "chunk", "ERROR"})
+# Under these, a child may be a type: after the first child, or where it has no field name.
+_TYPED_AFTER = frozenset({"parameter", "cast_expression"})
+_TYPED_BESIDE = frozenset({"variable_list", "function_declaration", "function_definition"})
+_TYPED = _TYPED_AFTER | _TYPED_BESIDE | {"type_definition"}
+_NODE, _TOKEN, _COMMENT, _IGNORED = "node", "token", "comment", "ignored"
+_ROLES = {
+    "comment": _COMMENT,
+    "string_content": _IGNORED,
+    "escape_sequence": _IGNORED,
+    "empty_statement": _IGNORED,
+}
 
 
 class Node:
     """One node of the tree; comments and type annotations are not among its children.
 
     ``typed`` tells whether an annotation stood here (for a function: generics or a return type); ``operator`` is that
-    of a unary or binary expression or of an update such as ``+=``; ``start`` and ``end`` count bytes.
+    of a unary or binary expression or of an update such as ``+=``; ``start`` and ``end`` count bytes; ``order`` counts
+    the nodes in the order of the text, parents first.
     """
 
-    __slots__ = ("children", "end", "field", "operator", "parent", "start", "tree", "type", "typed")
+    __slots__ = (
+        "_text", "children", "end", "field", "is_statement", "operator", "order", "parent", "start", "tree", "type",
+        "typed",
+    )  # fmt: skip
 
-    def __init__(self, tree: "Tree", raw: tree_sitter.Node, field: str | None, parent: "Node | None"):
-        self.tree, self.type, self.field, self.parent = tree, raw.type, field, parent
-        self.start, self.end = raw.start_byte, raw.end_byte
-        self.children: list[Node] = []
+    def __init__(
+        self, tree: "Tree", type: str, start: int, end: int, field: str | None, parent: "Node | None", order: int
+    ):
+        self.tree, self.type, self.field, self.parent, self.order = tree, type, field, parent, order
+        self.start, self.end = start, end
+        self.children: Sequence[Node] = ()  # a list in nodes that have some
         self.operator: str | None = None
         self.typed = False
+        self.is_statement = type in STATEMENTS and parent is not None and parent.type in _BODIES
+        self._text: str | None = None
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.line}:{self.column} {self.text[:40]!r}>"
 
     def get(self, field: str) -> "Node | None":
         """The first child of that field name."""
-        return next((child for child in self.children if child.field == field), None)
+        for child in self.children:
+            if child.field == field:
+                return child
+        return None
 
     def all(self, field: str) -> "list[Node]":
         """Every child of that field name."""
@@ -59,12 +84,14 @@ class Node:
 
     @property
     def text(self) -> str:
-        return self.tree.data[self.start : self.end].decode()
+        if self._text is None:
+            self._text = self.tree.slice(self.start, self.end)
+        return self._text
 
     @property
     def line(self) -> int:
         """Counted from 1."""
-        return self.tree.position(self.start)[0]
+        return bisect_right(self.tree._line_starts, self.start)
 
     @property
     def column(self) -> int:
@@ -73,11 +100,7 @@ class Node:
 
     @property
     def last_line(self) -> int:
-        return self.tree.position(max(self.start, self.end - 1))[0]
-
-    @property
-    def is_statement(self) -> bool:
-        return self.type in STATEMENTS and self.parent is not None and self.parent.type in ("block", "chunk", "ERROR")
+        return bisect_right(self.tree._line_starts, max(self.start, self.end - 1))
 
     def walk(self) -> "Iterator[Node]":
         """This node and all below it, in the order of the text."""
@@ -107,59 +130,111 @@ class Tree:
         self.source = source
         self.data = source.encode("utf-8", "replace")
         self.compile_error = compile_error(source)
+        if self.compile_error is not None and len(source) > MAX_BROKEN_CHARACTERS:
+            self.data = b""
+        parsed = _parser().parse(self.data)
+        hidden: list[str] = []
+        if parsed.root_node.has_error and self.compile_error is None:
+            easier, hidden = _without_difficult_types(source)
+            parsed = _parser().parse(easier)
+        if not self._build(parsed):
+            self.data, hidden = b"", []
+            self._build(_parser().parse(self.data))
+        self.type_names.update(hidden)
+        self._ascii = self.data.decode() if self.data.isascii() else None
+
+    def _build(self, parsed: tree_sitter.Tree) -> bool:
+        """Make the nodes in one walk over tree-sitter's; False where it goes deeper than ``MAX_DEPTH``."""
         self.nodes: list[Node] = []
         self.comments: list[Node] = []
         self.errors: list[Node] = []
         self.type_names: set[str] = set()
-        if self.compile_error is not None and len(source) > MAX_BROKEN_CHARACTERS:
-            self.data = b""
-        parsed = _parser().parse(self.data)
-        if parsed.root_node.has_error and self.compile_error is None:
-            easier, hidden = _without_difficult_types(source)
-            self.type_names.update(hidden)
-            parsed = _parser().parse(easier)
-        if any(depth > MAX_DEPTH for _, _, depth in _walk(parsed)):
-            self.data = b""
-            parsed = _parser().parse(self.data)
-        path: list[Node | None] = []  # from the root to the place reached; None inside annotations and tokens
-        for raw, field, depth in _walk(parsed):
-            path[depth:] = [self._add(raw, field, path[depth - 1]) if depth else self._node(raw, None, None)]
-        self.root = self.nodes[0]
+        self._by_type: defaultdict[str, list[Node]] = defaultdict(list)
+        self._several: dict[tuple[str, ...], list[Node]] = {}
+        kinds, fields = _kinds(), _fields()
+        has_errors = parsed.root_node.has_error
+        cursor = parsed.walk()
+        root = parsed.root_node
+        parent = self.root = Node(self, root.type, root.start_byte, root.end_byte, None, None, 0)
+        self.nodes.append(parent)
+        self._by_type[root.type].append(parent)
+        depth = 1
+        if not cursor.goto_first_child():
+            return True
+        nodes, by_type = self.nodes, self._by_type
+        down, across, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
+        siblings = parent.children = []
+        while True:
+            raw = cursor.node
+            kind, role = kinds[raw.kind_id]
+            if role is _TOKEN:
+                if parent.operator is None and parent.type in _OPERATED:
+                    parent.operator = kind
+                if has_errors and raw.is_missing:
+                    self.errors.append(Node(self, kind, raw.start_byte, raw.end_byte, None, parent, -1))
+            elif role is _NODE:
+                field = fields[cursor.field_id]
+                if (
+                    kind != "ERROR"
+                    and parent.type in _TYPED
+                    and (
+                        siblings
+                        if parent.type in _TYPED_AFTER
+                        else field is None
+                        if parent.type in _TYPED_BESIDE
+                        else True
+                    )
+                ):
+                    parent.typed = True
+                    self._note_types(raw, parent, has_errors)
+                elif has_errors and raw.is_missing:
+                    self.errors.append(Node(self, kind, raw.start_byte, raw.end_byte, None, parent, -1))
+                else:
+                    node = Node(self, kind, raw.start_byte, raw.end_byte, field, parent, len(nodes))
+                    nodes.append(node)
+                    by_type[kind].append(node)
+                    siblings.append(node)
+                    if down():
+                        parent, depth = node, depth + 1
+                        siblings = parent.children = []
+                        if depth > MAX_DEPTH:
+                            return False
+                        continue
+            elif role is _COMMENT:
+                self.comments.append(Node(self, kind, raw.start_byte, raw.end_byte, None, parent, -1))
+            while not across():
+                up()
+                parent, depth = parent.parent, depth - 1  # type: ignore[union-attr]  # only the root has none
+                if parent is None:
+                    self.errors += by_type["ERROR"]
+                    return True
+                siblings = parent.children
 
-    def _add(self, raw: tree_sitter.Node, field: str | None, parent: Node | None) -> Node | None:
-        kind = raw.type
-        if kind == "comment":
-            self.comments.append(Node(self, raw, None, parent))
-        elif parent is None:
+    def _note_types(self, annotation: tree_sitter.Node, parent: Node, has_errors: bool) -> None:
+        stack = [annotation]
+        while stack:
+            raw = stack.pop()
+            kind = raw.type
             if kind == "identifier":
                 self.type_names.add(raw.text.decode())
-            elif raw.is_error or raw.is_missing:
-                self.errors.append(Node(self, raw, None, None))
-        elif raw.is_missing:
-            self.errors.append(Node(self, raw, None, parent))
-        elif not raw.is_named:
-            if parent.type in _OPERATED and parent.operator is None:
-                parent.operator = kind
-        elif _is_annotation(parent, field):
-            parent.typed = True
-            if kind == "identifier":
-                self.type_names.add(raw.text.decode())
-        elif kind not in ("string_content", "escape_sequence", "empty_statement"):
-            return self._node(raw, field, parent)
-        return None
+            elif kind == "comment":
+                self.comments.append(Node(self, kind, raw.start_byte, raw.end_byte, None, parent, -1))
+            elif has_errors and (raw.is_error or raw.is_missing):
+                self.errors.append(Node(self, kind, raw.start_byte, raw.end_byte, None, None, -1))
+            stack.extend(reversed(raw.children))
 
-    def _node(self, raw: tree_sitter.Node, field: str | None, parent: Node | None) -> Node:
-        node = Node(self, raw, field, parent)
-        self.nodes.append(node)
-        if parent is not None:
-            parent.children.append(node)
-        if raw.is_error:
-            self.errors.append(node)
-        return node
-
-    def of(self, *kinds: str) -> Iterator[Node]:
+    def of(self, *kinds: str) -> Sequence[Node]:
         """The nodes of these types, in the order of the text."""
-        return (node for node in self.nodes if node.type in kinds)
+        if len(kinds) == 1:
+            return self._by_type.get(kinds[0], ())
+        if kinds not in self._several:
+            nodes = [node for kind in kinds for node in self._by_type.get(kind, ())]
+            self._several[kinds] = sorted(nodes, key=attrgetter("order"))
+        return self._several[kinds]
+
+    def slice(self, start: int, end: int) -> str:
+        """The text between two byte offsets."""
+        return self.data[start:end].decode() if self._ascii is None else self._ascii[start:end]
 
     def calls(self, *names: str) -> "list[Node]":
         """The calls of these functions, written so: ``task.wait``, ``pcall``. In the order of the text for one name."""
@@ -187,7 +262,10 @@ class Tree:
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (in characters), both from 1, of a byte offset."""
         line = bisect_right(self._line_starts, offset)
-        return line, len(self.data[self._line_starts[line - 1] : offset].decode("utf-8", "replace")) + 1
+        start = self._line_starts[line - 1]
+        if self._ascii is not None:
+            return line, offset - start + 1
+        return line, len(self.data[start:offset].decode("utf-8", "replace")) + 1
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -280,27 +358,22 @@ def _parser() -> tree_sitter.Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_luau.language()))
 
 
-def _walk(parsed: tree_sitter.Tree) -> Iterator[tuple[tree_sitter.Node, str | None, int]]:
-    """Node, field name and depth, parents first."""
-    cursor, depth = parsed.walk(), 0
-    while True:
-        yield cursor.node, cursor.field_name, depth
-        if cursor.goto_first_child():
-            depth += 1
-            continue
-        while not cursor.goto_next_sibling():
-            if not cursor.goto_parent():
-                return
-            depth -= 1
+@cache
+def _kinds() -> dict[int, tuple[str, str]]:
+    """Name and role of each kind of node."""
+    language = _parser().language
+    kinds = {65535: ("ERROR", _NODE)}
+    for i in range(language.node_kind_count):
+        name = language.node_kind_for_id(i)
+        role = _ROLES.get(name, _NODE if language.node_kind_is_named(i) else _TOKEN)
+        kinds[i] = (name, role)
+    return kinds
 
 
-def _is_annotation(parent: Node, field: str | None) -> bool:
-    """Whether the next child of ``parent`` is a type."""
-    if parent.type in ("parameter", "cast_expression"):
-        return bool(parent.children)
-    if parent.type in ("variable_list", "function_declaration", "function_definition"):
-        return field is None
-    return parent.type == "type_definition"
+@cache
+def _fields() -> dict[int | None, str | None]:
+    language = _parser().language
+    return {None: None, 0: None} | {i: language.field_name_for_id(i) for i in range(1, language.field_count + 1)}
 
 
 def _without_difficult_types(source: str) -> tuple[bytes, list[str]]:

@@ -12,7 +12,7 @@ def test_comments_and_types_are_apart_from_the_nodes():
     assert [node.text for node in tree.comments] == ["--!strict", "-- why"]
     assert {"Player"} <= tree.type_names
     assert [node.text for node in tree.of("identifier")] == ["give", "coins", "coins"]
-    function, parameter = next(tree.of("function_declaration")), next(tree.of("parameter"))
+    function, parameter = tree.of("function_declaration")[0], tree.of("parameter")[0]
     assert function.typed
     assert parameter.typed
 
