@@ -31,6 +31,8 @@ WARNING_PENALTY = 0.1
 
 # Beginnings of the warnings that the engine gives; a script's own `warn` is no mistake.
 _ENGINE_WARNINGS = ("Infinite yield possible", "Maximum event re-entrancy depth")
+# How a message begins that the candidate's own code raised: its path in the place and the line; checks have no path.
+_IN_CODE = re.compile(r"^\w+(?:\.\w+)+:(?=\d+:)")
 _SHOWN = 5  # failures and errors that the reason spells out
 
 
@@ -63,7 +65,7 @@ def weigh(task: Task, result: Result) -> Judgment:
     unknown = sum(check.passed is None for check in checks)
     counts = {"checks_passed": passed, "checks_total": len(checks), "checks_unknown": unknown}
     missing, required = _requirements(task, result)
-    errors = _errors(task, result)
+    errors = _errors(result)
     warnings = [text for text in result.warnings if text.startswith(_ENGINE_WARNINGS)]
     reason = _reason(result, missing, errors, warnings)
     if unknown:
@@ -88,14 +90,13 @@ def _requirements(task: Task, result: Result) -> tuple[list[str], int]:
     return [name for kind, name in wanted if not set(name.split("|")) & set(seen.get(kind, ()))], len(wanted)
 
 
-def _errors(task: Task, result: Result) -> list[str]:
+def _errors(result: Result) -> list[str]:
     """The candidate's uncaught errors, one a line of its code: in its own threads and when a check called it."""
-    chunk = place.CHUNK_NAMES[task.kind]
     messages = [error["message"] for error in result.errors if error["candidate"]]
-    messages += [check.message for check in result.checks if (check.message or "").startswith(f"{chunk}:")]
+    messages += [check.message for check in result.checks if _IN_CODE.match(check.message or "")]
     by_line: dict[str, str] = {}
     for message in messages:
-        text = message.removeprefix(f"{chunk}:")
+        text = _IN_CODE.sub("", message)
         by_line.setdefault(text.split(":")[0] if text != message else message, text)
     return [f"line {text}" if line != text else text for line, text in by_line.items()]
 

@@ -14,8 +14,10 @@ def ending(tree: Tree) -> frozenset[Node]:
     >>> sorted(node.type for node in ending(parse("do return 1 end")))
     ['block', 'do_statement', 'return_statement']
     """
-    found: set[Node] = set()
-    for node in reversed(tree.nodes):  # children first
+    found = {*tree.of("return_statement", "break_statement", "continue_statement")}
+    found.update(call for call in tree.calls("error") if call.is_statement)
+    compound = tree.of("block", "do_statement", "if_statement", "while_statement", "repeat_statement")
+    for node in reversed(compound):  # children first
         if _ends(node, found):
             found.add(node)
     return frozenset(found)
@@ -23,13 +25,7 @@ def ending(tree: Tree) -> frozenset[Node]:
 
 def _ends(node: Node, found: set[Node]) -> bool:
     match node.type:
-        case "return_statement" | "break_statement" | "continue_statement":
-            return True
-        case "function_call":
-            return node.is_statement and callee(node) == "error"
-        case "block":
-            return any(child in found for child in node.children)
-        case "do_statement":
+        case "block" | "do_statement":
             return any(child in found for child in node.children)
         case "if_statement":
             bodies = [body for _, body in branches(node)]
@@ -92,6 +88,8 @@ def unreachable(tree: Tree) -> Iterator[tuple[Node, str]]:
     """The first statement of each part that can never run, and why."""
     ends = ending(tree)
     for block in tree.of("block", "chunk"):
+        if block.type == "block" and block not in ends:
+            continue
         for before, after in zip(block.children, block.children[1:], strict=False):
             if before in ends:
                 what = "a loop that never ends" if before.type in LOOPS else "what always leaves the block"

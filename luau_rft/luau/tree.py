@@ -386,7 +386,7 @@ def _without_difficult_types(source: str) -> tuple[bytes, list[str]]:
     words = [token.text for token in stream]
     pieces, hidden, done, position = [], [], 0, 0
     while position < len(stream):
-        last, replacement = _difficult_type(words, position)
+        last, replacement = _difficult_type(words, position) if words[position] in _DIFFICULT else (None, "")
         if last is not None:
             start, end = stream[position].start, stream[last].end
             blank = re.sub(r"[^\n]", " ", text[start:end])
@@ -417,6 +417,7 @@ def _difficult_type(words: list[str], i: int) -> tuple[int | None, str]:
     return None, ""
 
 
+_DIFFICULT = frozenset({"typeof", "<", "=", "...", "|", "&"})  # the tokens that a difficult type can start with
 _BEFORE_TYPE = frozenset({":", "::", "|", "&", "->", "<"})
 _CLOSING = {"(": ")", "{": "}", "[": "]", "<": ">"}
 

@@ -27,6 +27,7 @@ from typing import Any
 from luau_rft.luau.native import native
 from luau_rft.roblox import place
 from luau_rft.roblox.api import Database, database
+from luau_rft.roblox.scripts import Script, split
 
 # Python 3.12 warns about every fork beside a thread; the only other thread here waits for this one to end.
 COMMAND = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "luau_rft.luau.worker"]
@@ -180,22 +181,21 @@ def _restrict(limits: dict[str, Any]) -> None:
 def _run(lua: Any, engine: Any, program: dict[str, Any], number: int) -> dict[str, Any]:
     """One run in this process, which ends with it."""
     limits = program["limits"]
-    name = place.CHUNK_NAMES[program["kind"]]
-    environment = engine.get("environment")()[0]
-    candidate = place.to_table(lua, {"name": name, "environment": environment})
+    candidates = lua.create_table()
     checks = None
     try:
         if program["checks"] is not None:
             checks = _load(lua, engine.get("environment")()[0], "checks", program["checks"])
-        candidate.set("chunk", _load(lua, environment, name, program["source"]))
     except RuntimeError as error:
-        candidate.set("problem", _message(error))
+        candidates.set("problem", _message(error))
+    for position, script in enumerate(split(program["source"], program["kind"]), start=1):
+        candidates.set(position, _candidate(lua, engine, script))
     engine.get("configure")(place.to_table(lua, limits), program["trace"])
     lua.set_memory_limit(lua.used_memory() + limits["memory_mb"] * 2**20)
     left = _count_steps(lua, limits["steps"])
     limit = problem = None
     try:
-        lua.create_thread(engine.get("run")).resume(candidate, program["kind"], checks, number)
+        lua.create_thread(engine.get("run")).resume(candidates, checks, number)
     except (RuntimeError, MemoryError) as error:
         problem = _message(error)
         limit = "memory" if "not enough memory" in problem else None
@@ -203,6 +203,19 @@ def _run(lua: Any, engine: Any, program: dict[str, Any], number: int) -> dict[st
     lua.set_memory_limit(0)
     report = json.loads(engine.get("report")()[0].as_bytes().decode("utf-8", "replace"))
     return _complete(report, "time" if left[0] <= 0 else limit, problem)
+
+
+def _candidate(lua: Any, engine: Any, script: Script) -> Any:
+    """A script as the engine takes it; its lines count as in the answer that it is part of."""
+    environment = engine.get("environment")()[0]
+    facts = {"name": script.name, "path": script.path, "kind": script.kind, "folder": list(script.folder)}
+    candidate = place.to_table(lua, facts)
+    candidate.set("environment", environment)
+    try:
+        candidate.set("chunk", _load(lua, environment, script.path, "\n" * script.line + script.source))
+    except RuntimeError as error:
+        candidate.set("problem", _message(error))
+    return candidate
 
 
 def _message(error: BaseException) -> str:

@@ -8,13 +8,6 @@ from luau_rft.roblox.api import Database
 
 ENGINE = Path(__file__).with_name("engine")
 
-# Where Studio's messages say that the script is; the candidate's chunk gets this name.
-CHUNK_NAMES = {
-    "server": "ServerScriptService.Script",
-    "client": "Players.LocalPlayer.PlayerScripts.LocalScript",
-    "module": "ReplicatedStorage.ModuleScript",
-}
-
 
 def engine_files() -> dict[str, str]:
     """The engine's sources by their path inside ``engine/``, without the ending, in order."""
