@@ -70,8 +70,9 @@ def test_server_and_client_meet_and_a_module_runs_on_each_side(result):
 
 
 def test_an_error_has_the_line_of_the_answer(result):
-    assert result.error["message"] == "Players.LocalPlayer.PlayerScripts.ShopButton:18: no more"
-    assert result.error["line"] == 18
+    line = ANSWER.splitlines().index('\terror("no more")') + 1
+    assert result.error["message"] == f"Players.LocalPlayer.PlayerScripts.ShopButton:{line}: no more"
+    assert result.error["line"] == line
 
 
 def test_a_script_that_does_not_compile_is_told():
