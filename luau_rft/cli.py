@@ -17,14 +17,38 @@ app.add_typer(tasks, name="tasks")
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for stdin.")],
-    format: Annotated[str, typer.Option(help="text or json.")] = "text",
-    fail_under: Annotated[float, typer.Option(help="Exit with 1 when a file's composite is lower.")] = 0.0,
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders, or - for stdin.")] = None,
+    format: Annotated[str, typer.Option(help="text, json or sarif.")] = "text",
+    fail_under: Annotated[float | None, typer.Option(help="Exit with 1 when a file's composite is lower.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="server, client or module; by default what the file's name says.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes for many files; by default one a CPU.")] = None,
+    explain: Annotated[str | None, typer.Option(metavar="RULE", help="Explain a rule instead.")] = None,
 ) -> None:
     """Score Luau files: syntax, api, bugs, quality, and every finding with its line."""
     from luau_rft.scorers.command import score_paths
+    from luau_rft.scorers.explain import explain_in_text
 
-    sys.exit(score_paths(paths, format, fail_under))
+    if explain is not None:
+        print(explain_in_text(explain))
+        return
+    if not paths:
+        raise errors.UserError("score: give files, folders, or - for stdin; or --explain and a rule")
+    sys.exit(score_paths(paths, format, fail_under, kind, jobs))
+
+
+@app.command()
+def rules(
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them with examples, in Markdown.")] = None,
+) -> None:
+    """List the scorers' rules."""
+    from luau_rft.scorers import document
+
+    if write is not None:
+        write.write_text(document.rules_page(), encoding="utf-8")
+    else:
+        print(document.listing())
 
 
 @app.command()

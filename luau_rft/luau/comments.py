@@ -1,10 +1,12 @@
 """Which comments of a program say something."""
 
 import re
-from functools import lru_cache
+from functools import cached_property
+from itertools import islice
 
 from luau_rft.luau.compiler import compile_error
-from luau_rft.luau.tree import Node, Tree
+from luau_rft.luau.substance import living
+from luau_rft.luau.tree import STATEMENTS, Node, Tree, fact
 
 _STOP_WORDS = frozenset(
     [
@@ -22,63 +24,81 @@ _ELIDED = re.compile(
     re.IGNORECASE,
 )
 _NOTICE = re.compile(r"copyright|licen[sc]e|https?://|@\w+|generated", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z']+|[A-Z]+(?![a-z])|[^\W\d_a-zA-Z]+")
+_LOOK_BACK = 40  # comments; one that repeats an earlier one mostly stands near it
 
 
 class Comment:
-    """A comment, or several lines of them in a row, and the code it stands beside or above."""
+    """A comment, or several lines of them in a row; ``code`` is the line that it stands beside or above.
 
-    def __init__(self, nodes: list[Node], lines: list[str]) -> None:
-        self.node, self.line, self.last_line = nodes[0], nodes[0].line, nodes[-1].last_line
+    ``code_line`` is the number of that line, ``is_header`` tells whether all code comes after the comment.
+    """
+
+    def __init__(self, nodes: list[Node], lines: list[str], is_header: bool) -> None:
+        self.node, self.is_header = nodes[0], is_header
+        (self.line, column), self.last_line = self.node.tree.position(self.node.start), nodes[-1].last_line
         self.text = "\n".join(re.sub(r"^--(?:\[=*\[)?|\]=*\]$", "", node.text) for node in nodes).strip()
-        self.words = [word for word in _split(self.text) if word not in _STOP_WORDS]
-        before = lines[self.line - 1][: self.node.column - 1]
-        after = next((line for line in lines[self.last_line :] if line.strip()), "")
-        self.code = before if before.strip() else after
+        self.code, self.code_line = lines[self.line - 1][: column - 1], self.line
+        if not self.code.strip():
+            below = (
+                (line, number) for number, line in enumerate(islice(lines, self.last_line, None), self.last_line + 1)
+            )
+            self.code, self.code_line = next(
+                ((line, number) for line, number in below if line.strip()), ("", self.line)
+            )
 
-    @property
+    @cached_property
+    def words(self) -> list[str]:
+        return [word for word in _split(self.text) if word not in _STOP_WORDS]
+
+    @cached_property
     def is_code(self) -> bool:
         """Whether it is code that was commented out."""
-        return re.search(r"[=(]", self.text) is not None and compile_error(self.text) is None
+        code = re.sub(r"^[-\s]+", "", self.text, flags=re.MULTILINE)
+        return re.search(r"[=(]", code) is not None and compile_error(code) is None
 
     @property
     def is_notice(self) -> bool:
         """Whether it is about the file: licence, origin, a tool's annotations."""
         return _NOTICE.search(self.text) is not None
 
-    @property
-    def is_heading(self) -> bool:
-        """Whether it is a title over a part of the code, such as ``-- Services``."""
-        return 1 <= len(self.words) <= 3 and self.line == self.last_line
+    @cached_property
+    def new_words(self) -> set[str]:
+        """The words that the code beside it does not hold."""
+        return set(self.words) - set(_split(self.code))
 
     @property
     def restates(self) -> bool:
         """Whether the code beside it holds all of its words."""
-        return len(self.words) >= 2 and set(self.words) <= set(_split(self.code))
+        return len(self.words) >= 2 and not self.new_words
 
     @property
     def says_something(self) -> bool:
         """Whether it has three words of meaning, two of which the code beside it does not hold."""
-        own = set(self.words)
-        return len(own) >= 3 and len(own - set(_split(self.code))) >= 2 and not self.is_code and not elides(self.node)
+        return len(set(self.words)) >= 3 and len(self.new_words) >= 2 and not self.is_code and not elides(self.node)
 
 
-def comments(tree: Tree) -> list[Comment]:
+@fact
+def comments(tree: Tree) -> tuple[Comment, ...]:
     """All comments in order, neighbouring lines taken as one, directives such as ``--!strict`` left out."""
     lines = tree.source.split("\n")
     runs: list[list[Node]] = []
+    last, indent = -1, -1
     for node in tree.comments:
-        if node.text.startswith("--!"):
+        if tree.data.startswith(b"--!", node.start):
             continue
-        last = runs[-1][-1] if runs else None
-        alone = not lines[node.line - 1][: node.column - 1].strip()
-        if alone and last is not None and last.last_line == node.line - 1 and last.column == node.column:
+        line, column = tree.position(node.start)
+        alone = not lines[line - 1][: column - 1].strip()
+        if alone and last == line - 1 and indent == column:
             runs[-1].append(node)
         else:
             runs.append([node])
-    return [Comment(run, lines) for run in runs]
+        last, indent = node.last_line, column
+    first = tree.root.children[0].start if tree.root.children else len(tree.data)
+    return tuple(Comment(run, lines, run[0].start < first) for run in runs)
 
 
-@lru_cache(maxsize=4)
+@fact
 def judged(tree: Tree) -> tuple[list[Comment], list[Comment]]:
     """The comments that say something, each once, and the others.
 
@@ -92,19 +112,58 @@ def judged(tree: Tree) -> tuple[list[Comment], list[Comment]]:
     seen: list[set[str]] = []
     for comment in comments(tree):
         words = set(comment.words)
-        repeated = any(len(words & other) >= 0.8 * max(len(words), len(other)) for other in seen)
+        repeated = any(len(words & other) >= 0.8 * max(len(words), len(other)) for other in seen[-_LOOK_BACK:])
         (good if comment.says_something and not repeated else empty).append(comment)
         seen.append(words)
     return good, empty
 
 
+def useful(tree: Tree) -> list[Comment]:
+    """The comments that say something about this program, and stand over it or at code that does something.
+
+    >>> from luau_rft.luau.tree import parse
+    >>> text = "-- Doors stay shut at night\\nlocal unused = 1\\n-- Opens every door once\\nopenDoor(workspace)"
+    >>> [comment.text for comment in useful(parse("local a = 1\\n" + text))]
+    ['Opens every door once']
+    """
+    good = judged(tree)[0]
+    if not good:
+        return []
+    idle, known = _idle_lines(tree), _vocabulary(tree)
+    return [
+        comment
+        for comment in good
+        if (comment.is_header or not idle[comment.code_line]) and not known.isdisjoint(comment.words)
+    ]
+
+
+def _idle_lines(tree: Tree) -> bytearray:
+    """By number, the lines whose innermost statement does nothing."""
+    idle = bytearray(tree.source.count("\n") + 3)
+    alive = living(tree)
+    for node in tree.of(*STATEMENTS):  # parents come first
+        if node.is_statement and node.type != "type_definition":
+            first, last = node.line, node.last_line
+            idle[first : last + 1] = bytes([node not in alive]) * (last + 1 - first)
+    return idle
+
+
+def _vocabulary(tree: Tree) -> set[str]:
+    """The words of the names and texts of the program."""
+    pieces, done = [], 0
+    for node in tree.comments:
+        pieces.append(tree.data[done : node.start])
+        done = max(done, node.end)
+    code = b" ".join([*pieces, tree.data[done:]]).decode("utf-8", "replace")
+    return {word for name in set(re.findall(r"\w{3,}", code)) for word in _split(name)} - _STOP_WORDS
+
+
 def elides(node: Node) -> bool:
     """Whether a comment stands for code that was left out."""
-    first_line = node.text.lstrip("-[= ").split("\n")[0].rstrip("]= !:.")
+    first_line = node.text.lstrip("-[= ").split("\n", 1)[0].rstrip("]= !:.")
     return _ELIDED.search(first_line) is not None or re.fullmatch(r"--\s*\.\.\.\s*", node.text) is not None
 
 
 def _split(text: str) -> list[str]:
     """Lower-case words, those joined in camelCase or snake_case taken apart, plurals like singulars."""
-    parts = re.findall(r"[A-Z]?[a-z']+|[A-Z]+(?![a-z])|[^\W\d_a-zA-Z]+", text)
-    return [part.lower().rstrip("s") or part.lower() for part in parts if len(part) > 1]
+    return [part.lower().rstrip("s") or part.lower() for part in _WORD.findall(text) if len(part) > 1]

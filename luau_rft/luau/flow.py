@@ -1,12 +1,11 @@
 """Where a program's flow ends: what never runs, what never stops."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
-from luau_rft.luau.tree import FUNCTIONS, LOOPS, Node, Tree, callee, strip
+from luau_rft.luau.tree import FUNCTIONS, LOOPS, Node, Tree, callee, fact, strip
 
 
-@lru_cache(maxsize=4)
+@fact
 def ending(tree: Tree) -> frozenset[Node]:
     """The statements and blocks after which nothing in the same block runs.
 

@@ -2,24 +2,25 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # A string without its closing quote ends with the line, an open long bracket with the text: nothing is ever lost.
 _TOKEN = re.compile(
     r"""
     (?P<comment> --\[(?P<c>=*)\[ .*? (?:\](?P=c)\]|\Z) | --[^\n]* )
   | (?P<string> \[(?P<s>=*)\[ .*? (?:\](?P=s)\]|\Z)
-              | "(?:\\.|[^"\\\n])*+"? | '(?:\\.|[^'\\\n])*+'? | `(?:\\.|[^`\\])*+`? )
+              | "(?:\\.|[^"\\\n])*+"? | '(?:\\.|[^'\\\n])*+'?
+              | `(?:\\.|[^`\\\n{]
+                  | \{(?:[^{}`"']|"[^"\n]*"|'[^'\n]*'|`[^`\n]*`|\{[^{}]*\}){0,1000}+\})*+`? )
   | (?P<number> (?:0[xX][0-9a-fA-F_]*|0[bB][01_]*|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?) )
   | (?P<name> [A-Za-z_][A-Za-z0-9_]* )
-  | (?P<symbol> \.\.\.|\.\.=|//=|&&|\|\||\+\+|[=~!<>]=|::|->|//|\.\.|[-+*/%^]= | \S )
+  | (?P<symbol> \.\.\.|\.\.=|//=|&&|\|\||\+\+|\*\*|[=!]==|=>|[=~!<>]=|::|->|//|\.\.|[-+*/%^]= | \S )
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """``kind`` is comment, string, number, name or symbol; ``start`` counts characters from 0."""
 
     kind: str

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from luau_rft.luau.tree import FUNCTIONS, Node, Tree
+from luau_rft.luau.tree import FUNCTIONS, Node, Tree, fact
 
 
 @dataclass(eq=False, slots=True)
@@ -33,7 +32,7 @@ class Scopes:
     global_writes: list[Node] = field(default_factory=list)
 
 
-@lru_cache(maxsize=4)
+@fact
 def resolve(tree: Tree) -> Scopes:
     """Resolve every name of ``tree``; the target of ``+=`` is both read and written.
 

@@ -3,9 +3,10 @@
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from functools import cache, cached_property, lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property, lru_cache, wraps
 from operator import attrgetter
+from typing import Any, TypeVar
 
 import tree_sitter
 import tree_sitter_luau
@@ -42,6 +43,9 @@ _ROLES = {
     "escape_sequence": _IGNORED,
     "empty_statement": _IGNORED,
 }
+
+
+_T = TypeVar("_T")
 
 
 class Node:
@@ -128,6 +132,7 @@ class Tree:
 
     def __init__(self, source: str):
         self.source = source
+        self.facts: dict[Callable[[Tree], Any], Any] = {}  # see `fact`
         self.data = source.encode("utf-8", "replace")
         self.compile_error = compile_error(source)
         if self.compile_error is not None and len(source) > MAX_BROKEN_CHARACTERS:
@@ -223,6 +228,14 @@ class Tree:
                 self.errors.append(Node(self, kind, raw.start_byte, raw.end_byte, None, None, -1))
             stack.extend(reversed(raw.children))
 
+    def release(self) -> None:
+        """Take the tree apart, so that it is freed at once: Python's collector is slow with what refers to itself."""
+        self.facts.clear()
+        for node in (*self.nodes, *self.comments, *self.errors):
+            node.parent = node.tree = None  # type: ignore[assignment]
+            node.children = ()
+        self.__dict__.clear()
+
     def of(self, *kinds: str) -> Sequence[Node]:
         """The nodes of these types, in the order of the text."""
         if len(kinds) == 1:
@@ -285,6 +298,20 @@ class Tree:
             code[comment.start : comment.end] = bytes(comment.end - comment.start)
         total = sum(code)
         return sum(c and not u for c, u in zip(code, unread, strict=True)) / total if total else 0.0
+
+
+def fact(function: "Callable[[Tree], _T]") -> "Callable[[Tree], _T]":
+    """Have what ``function`` finds out about a tree kept in the tree, for all who ask."""
+
+    @wraps(function)
+    def kept(tree: Tree) -> "_T":
+        try:
+            return tree.facts[function]
+        except KeyError:
+            found = tree.facts[function] = function(tree)
+            return found
+
+    return kept
 
 
 @lru_cache(maxsize=4)

@@ -117,7 +117,11 @@ class Database:
 
     def is_a(self, name: str, ancestor: str) -> bool:
         """Whether class ``name`` is ``ancestor`` or inherits from it."""
-        return ancestor in self.ancestry(name)
+        return ancestor in self._ancestors.get(name, ())
+
+    @cached_property
+    def _ancestors(self) -> dict[str, frozenset[str]]:
+        return {name: frozenset(self.ancestry(name)) for name in self.classes}
 
     @lru_cache(maxsize=4096)  # noqa: B019  one database lives as long as the process
     def member(self, owner: str, name: str) -> Member | None:
@@ -133,9 +137,20 @@ class Database:
             return _member(name, owner, self.datatypes[owner]["members"][name])
         return None
 
+    @lru_cache(maxsize=4096)  # noqa: B019
     def below(self, owner: str, name: str) -> list[Member]:
         """The members of that name that subclasses of ``owner`` declare, in the order of the classes' names."""
         return [self.member(c, name) for c in self._declaring.get(name, ()) if c != owner and self.is_a(c, owner)]  # type: ignore[misc]
+
+    @lru_cache(maxsize=1024)  # noqa: B019
+    def property_types(self, name: str) -> frozenset[str]:
+        """The types that properties of that name have in any class; "event" for events.
+
+        >>> sorted(database().property_types("Heartbeat"))
+        ['event']
+        """
+        members = (self.classes[owner]["members"][name] for owner in self._declaring.get(name, ()))
+        return frozenset(m["type"].rstrip("?") if m["kind"] == "property" else m["kind"] for m in members)
 
     @cached_property
     def _declaring(self) -> dict[str, list[str]]:

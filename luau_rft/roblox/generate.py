@@ -95,6 +95,7 @@ def generate(include: Path, version: str) -> dict[str, Any]:
         "source": {"package": PACKAGE, "version": version, "license": "MIT"},
         "classes": _classes(public, plugin, classes, types),
         "enums": ts.enums(sources["generated/enums"]),
+        "enum_aliases": ts.enum_aliases(sources["generated/enums"]),
         "datatypes": _datatypes(hand_written, datatypes, constructors, types),
         "libraries": _libraries((sources["lua"], sources["roblox"]), types),
         "globals": _globals((sources["lua"], sources["roblox"]), types),
@@ -260,17 +261,19 @@ def merge(database: dict[str, Any], supplement: dict[str, Any]) -> None:
             owner, _, member = path.partition(".")
             holder = find(owner)[key]
             holder[member] = holder.get(member, {}) | entry
-    database["enum_aliases"] = supplement["enum_aliases"]
+    for enum, aliases in supplement["enum_aliases"].items():
+        database["enum_aliases"].setdefault(enum, {}).update(aliases)
     for owner, children in supplement["children"].items():
         find(owner)["children"] = children
-    for owner, aliases in supplement["aliases"].items():
-        for old, new in aliases.items():
-            declaring = next((c for c in _chain(owner, classes) if new in find(c)["members"]), owner)
-            find(owner)["members"][old] = {**find(f"{declaring}.{new}"), "deprecated": new}
     for path, replacement in supplement["deprecated"].items():
         find(path)["deprecated"] = replacement
     for path in supplement["current"]:
         del find(path)["deprecated"]
+    for owner, aliases in supplement["aliases"].items():
+        for old, new in aliases.items():
+            declaring = next((c for c in _chain(owner, classes) if new in find(c)["members"]), owner)
+            entry = find(f"{declaring}.{new}")
+            find(owner)["members"][old] = {**entry, "deprecated": entry.get("deprecated") or new}
     for side, paths in supplement["side"].items():
         for path in paths:
             find(path)["side"] = side

@@ -16,6 +16,7 @@ _BLOCK = re.compile(
 )
 _ENUM = re.compile(r"^    export namespace (?P<name>\w+) \{\n(?P<body>.*?)^    \}", re.M | re.S)
 _ITEM = re.compile(r"export interface (?P<name>\w+) extends[^{]*\{\s*Name: [^;]*;\s*Value: (?P<value>-?\d+);", re.S)
+_ENUM_ALIAS = re.compile(r"@deprecated renamed to \w+\s*\*/\s*export const (?P<old>\w+): (?P<new>\w+);")
 _CONSTRUCTOR = re.compile(r"^type (\w+)Constructor = new (\(.*?\) => \w+);", re.M | re.S)
 _FUNCTION = re.compile(rf"^(?P<doc>{_DOC}\n)?declare function (?P<rest>\w+.*?;)\n", re.M | re.S)
 _SUCCESSOR = re.compile(
@@ -68,6 +69,12 @@ def enums(source: str) -> dict[str, dict[str, int]]:
         items = {item["name"]: int(item["value"]) for item in _ITEM.finditer(match["body"])}
         found[match["name"]] = dict(sorted(items.items(), key=lambda item: (item[1], item[0])))
     return found
+
+
+def enum_aliases(source: str) -> dict[str, dict[str, str]]:
+    """The old names of each enum's items with the present ones."""
+    found = {enum["name"]: dict(_ENUM_ALIAS.findall(enum["body"])) for enum in _ENUM.finditer(source)}
+    return {name: aliases for name, aliases in found.items() if aliases}
 
 
 def functions(source: str) -> Iterator[tuple[str, str]]:

@@ -1,46 +1,64 @@
 """Where a program uses the Roblox API in ways that several rules look at."""
 
-from functools import lru_cache
-
 from luau_rft.luau.scopes import targets_and_values
-from luau_rft.luau.tree import Node, Tree, arguments, method
-from luau_rft.roblox.api import Member
-from luau_rft.roblox.infer import index_of, infer, string_value
+from luau_rft.luau.tree import Node, Tree, arguments, fact
+from luau_rft.roblox.infer import Use, infer
 
 
-@lru_cache(maxsize=4)
+@fact
 def services(tree: Tree) -> list[tuple[Node, str]]:
     """Every service that ``game:GetService`` is asked for by a literal: where the name stands, and the name."""
-    found = []
-    for call in tree.of("function_call"):
-        name = string_value(arguments(call)[0]) if method(call) == "GetService" and arguments(call) else None
-        owner, _ = index_of(call.get("name"))
-        if name is not None and owner is not None and type_name(tree, owner) == "DataModel":
-            found.append((arguments(call)[0], name))
+    inference, found = infer(tree), []
+    for call in tree.method_calls("GetService"):
+        given, index = arguments(call), inference.indexes.get(call.get("name"))  # type: ignore[arg-type]
+        name = inference.literal(given[0]) if given else None
+        if name is not None and index is not None and type_name(tree, index.owner) == "DataModel":
+            found.append((given[0], name))
     return found
 
 
-@lru_cache(maxsize=4)
+@fact
 def instances(tree: Tree) -> list[tuple[Node, Node, str | None]]:
     """Every call of Instance.new, its first argument and the class, where that is a literal."""
     inference, found = infer(tree), []
-    for call in tree.of("function_call"):
-        owner, name = index_of(call.get("name"))
-        if name == "new" and inference.global_name(owner) == "Instance" and arguments(call):
-            found.append((call, arguments(call)[0], string_value(arguments(call)[0])))
+    for use in inference.uses:
+        if use.static == "Instance" and use.index.name == "new" and (given := arguments_of(use)):
+            found.append((use.index.node.parent, given[0], inference.literal(given[0])))
+    return found  # type: ignore[return-value]
+
+
+@fact
+def assignments(tree: Tree) -> list[tuple[Use, Node]]:
+    """Every known member that is set, and the value."""
+    found = []
+    for use in infer(tree).uses:
+        node = use.index.node
+        if use.member is not None and (statement := assignment_of(node)) is not None:
+            targets, values = targets_and_values(statement)
+            if (at := targets.index(node)) < len(values):
+                found.append((use, values[at]))
     return found
 
 
-@lru_cache(maxsize=4)
-def assignments(tree: Tree) -> list[tuple[Node, Member, Node]]:
-    """Target, member and value wherever a known member is set."""
-    inference, found = infer(tree), []
-    for statement in tree.of("assignment_statement"):
-        for target, value in zip(*targets_and_values(statement), strict=False):
-            member = inference.member_of(target) if target.type == "dot_index_expression" else None
-            if member is not None:
-                found.append((target, member, value))
-    return found
+def assignment_of(node: Node) -> Node | None:
+    """The assignment that sets ``node``, if one does; ``+=`` and its like are none."""
+    targets = node.parent
+    if targets is None or targets.type != "variable_list" or node.field != "name":
+        return None
+    return targets.parent if targets.parent is not None and targets.parent.type == "assignment_statement" else None
+
+
+def call_of(use: Use) -> Node | None:
+    """The call of what the index stands for, if it is called."""
+    node = use.index.node
+    parent = node.parent
+    return parent if parent is not None and parent.type == "function_call" and node.field == "name" else None
+
+
+def arguments_of(use: Use) -> list[Node]:
+    """What it is called with; nothing where it is not called."""
+    call = call_of(use)
+    return arguments(call) if call is not None else []
 
 
 def type_name(tree: Tree, node: Node) -> str | None:

@@ -4,8 +4,9 @@ Only what is certain counts: an instance's children are read like its members, s
 still be there at run time. Code that uses no Roblox API has nothing to get wrong and scores 1.
 """
 
+from luau_rft.luau.tree import Tree, parse
 from luau_rft.scorers.base import Rule, Rules, Score
-from luau_rft.scorers.checks import age, existence, usage
+from luau_rft.scorers.checks import age, existence, roblox_values, usage
 
 RULES = Rules(
     "api",
@@ -17,6 +18,13 @@ RULES = Rules(
         Rule(usage.read_only_member, 0.15, 0.3, "Setting a property that scripts cannot set is an error."),
         Rule(usage.wrong_type, 0.15, 0.45, "Setting a property to a value of another type is an error."),
         Rule(usage.wrong_argument_count, 0.1, 0.3, "Missing arguments are an error; more are ignored."),
+        Rule(usage.wrong_argument_type, 0.1, 0.3, "What cannot be converted is an error."),
+        Rule(roblox_values.color3_new_range, 0.1, 0.2, "Every part above the range is shown as full."),
+        Rule(roblox_values.suspicious_udim2_new, 0.1, 0.2, "Scale taken for offset makes things huge or invisible."),
+        Rule(roblox_values.degrees_as_radians, 0.1, 0.2, "90 radians are 14 turns and a bit."),
+        Rule(roblox_values.unknown_brick_color, 0.1, 0.2, "An unknown name gives a grey without a word."),
+        Rule(roblox_values.sequence_keypoints, 0.15, 0.3, "A sequence that does not cover 0 to 1 is an error."),
+        Rule(roblox_values.negative_wait, 0.1, 0.2, "Time does not go backwards."),
         Rule(usage.wrong_side, 0.2, 0.4, "It raises an error or does nothing on the other side."),
         Rule(age.deprecated, 0.05, 0.25, "It is slower, broken or about to go, and has a better successor."),
         Rule(age.renamed, 0.02, 0.06, "The old name still works; the new one, in Async, says that the call yields."),
@@ -34,4 +42,9 @@ def score(source: str, kind: str | None = None) -> Score:
     >>> score('game:GetService("PlayerService")').findings[0].message
     'there is no service PlayerService'
     """
-    return RULES.score(source, kind)
+    return score_tree(parse(source), kind)
+
+
+def score_tree(tree: Tree, kind: str | None = None) -> Score:
+    """The same for source that is parsed already."""
+    return RULES.score(tree, kind)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from luau_rft.luau.substance import SUBSTANCE, substantive
-from luau_rft.luau.tree import Node, Tree, parse
+from luau_rft.luau.substance import SUBSTANCE, read_share, substantive
+from luau_rft.luau.tree import Node, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,8 @@ class Rules:
         self.rules = {rule.id: rule for rule in rules}
         self.needs_substance = needs_substance
 
-    def score(self, source: str, kind: str | None = None, start: float = 1.0) -> Score:
+    def score(self, tree: Tree, kind: str | None = None, start: float = 1.0) -> Score:
         """``start`` less the penalties of all findings, at least 0."""
-        tree = parse(source)
         if self.needs_substance:
             start *= credit(tree)
         findings = []
@@ -85,7 +84,7 @@ def credit(tree: Tree) -> float:
     >>> credit(parse("script.Parent.Name = 'Door'"))
     0.3333333333333333
     """
-    readable = 1.0 if tree.compile_error is None else tree.read_share
+    readable = 1.0 if tree.compile_error is None else read_share(tree)
     return readable * min(1.0, len(substantive(tree)) / SUBSTANCE)
 
 

@@ -1,102 +1,196 @@
 """The command ``luau-rft score``."""
 
 import json
+import os
+import signal
+import stat
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from luau_rft.errors import UserError
-from luau_rft.scorers.base import Finding
-from luau_rft.scorers.composite import MAX_CHARACTERS, Scores, score_code
+from luau_rft.scorers import listing
+from luau_rft.scorers.composite import MAX_CHARACTERS, SCORERS, Scores, score_code
 
-VALUES = ("syntax", "api", "bugs", "quality", "composite")
+VALUES = (*SCORERS, "composite")
+FORMATS = ("text", "json", "sarif")
+KINDS = ("server", "client", "module")
 SUFFIXES = (".lua", ".luau")
+MANY_FILES = 32  # from here on it pays to start processes
 
 
-def score_paths(paths: Iterable[str], format: str = "text", fail_under: float | None = None) -> int:
-    """Score files, the Luau files of folders, and with ``-`` the standard input; print the result.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A file's text and what the scorers say of it."""
 
-    ``format`` is text or json. Returns 1 when a composite is below ``fail_under``, else 0. What can be read is scored;
-    a ``UserError`` names the rest at the end.
+    path: str
+    source: str
+    scores: Scores
+
+
+def score_paths(
+    paths: Iterable[str],
+    format: str = "text",
+    fail_under: float | None = None,
+    kind: str | None = None,
+    jobs: int | None = None,
+) -> int:
+    """Score files, the Luau files of folders, and with ``-`` the standard input; print the results as they come.
+
+    ``format`` is text, json or sarif; ``kind`` is server, client or module, by default what the file's name says;
+    ``jobs`` is the number of processes for many files, by default one a CPU. Returns 1 when a composite is below
+    ``fail_under``, else 0. What can be read is scored; a ``UserError`` names the rest at the end.
     """
-    if format not in ("text", "json"):
-        raise UserError(f"--format: {format!r} is unknown; write text or json")
-    results: list[tuple[str, str, Scores]] = []
+    _check(format, fail_under, kind, jobs)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every character
     problems: list[str] = []
-    for name in (file for path in paths for file in _files(path)):
-        try:
-            source = _read(name)
-            results.append((name, source, score_code(source)))
-        except UserError as error:
-            problems.append(str(error))
+    names = _files(paths, problems)
+    composites: dict[str, float] = {}
+
+    def results() -> Iterator[Result]:
+        for name, result in zip(names, _results(names, kind, jobs or _cpus()), strict=True):
+            if isinstance(result, Result):
+                composites[name] = result.scores.composite
+                yield result
+            else:
+                problems.append(result)
+
+    shown = _with_progress(results(), len(names))
     if format == "json":
-        print(json.dumps([_as_json(path, scores) for path, _, scores in results], indent=2, ensure_ascii=False))
+        _print_json(shown)
+    elif format == "sarif":
+        from luau_rft.scorers import sarif
+
+        print(json.dumps(sarif.log(shown, problems), indent=2))
     else:
-        _print_text(results)
+        listing.show(shown, fail_under)
+    if sys.stdout is not None:
+        sys.stdout.flush()
     if problems:
         raise UserError("\n".join(problems))
-    return int(fail_under is not None and any(scores.composite < fail_under for _, _, scores in results))
+    return int(fail_under is not None and not all(value >= fail_under for value in composites.values()))
 
 
-def _files(name: str) -> list[str]:
-    """The Luau files of a folder; any other path is itself a file."""
-    folder = Path(name)
-    if name == "-" or not folder.is_dir():
-        return [name]
-    found = sorted(str(file) for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-    if not found:
-        raise UserError(f"{name}: no .lua or .luau files in this folder")
-    return found
+def _check(format: str, fail_under: float | None, kind: str | None, jobs: int | None) -> None:
+    if format not in FORMATS:
+        raise UserError(f"--format: {format!r} is unknown; write one of {', '.join(FORMATS)}")
+    if fail_under is not None and not 0 <= fail_under <= 1:  # nan is neither
+        raise UserError(f"--fail-under: {fail_under} is no score; write a number from 0 to 1")
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"--kind: {kind!r} is unknown; write one of {', '.join(KINDS)}")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs: {jobs} processes can do nothing; write a number from 1")
+
+
+def _files(paths: Iterable[str], problems: list[str]) -> list[str]:
+    """The paths, each once, and in the place of a folder its Luau files."""
+    names: list[str] = []
+    for path in paths:
+        if path == "-" or not os.path.isdir(path):
+            names.append(path)
+            continue
+        told = len(problems)
+        found = sorted(_walk(path, problems))
+        names += found
+        if not found and len(problems) == told:
+            problems.append(f"{listing.printable(path)}: no .lua or .luau files in this folder")
+    return list(dict.fromkeys(names))
+
+
+def _walk(folder: str, problems: list[str]) -> Iterator[str]:
+    """The Luau files below a folder; links to folders are not followed, as they may lead back."""
+
+    def refused(error: OSError) -> None:
+        problems.append(f"{listing.printable(error.filename)}: cannot be read ({error.strerror})")
+
+    for parent, _, files in os.walk(folder, onerror=refused):
+        yield from (str(Path(parent, file)) for file in files if file.endswith(SUFFIXES))
+
+
+def _results(names: list[str], kind: str | None, jobs: int) -> Iterator[Result | str]:
+    """The result of each file in order, or what keeps it from being scored."""
+    kinds = [kind] * len(names)
+    if jobs == 1 or len(names) < MANY_FILES or "-" in names:  # a process of the pool has no standard input
+        yield from map(_result, names, kinds)
+        return
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
+    # An interrupt is for this process alone to handle.
+    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        try:
+            yield from pool.map(_result, names, kinds, chunksize=8)
+        except BrokenProcessPool:
+            raise UserError("a process that scored files was killed; find the file with --jobs 1") from None
+
+
+def _result(name: str, kind: str | None) -> Result | str:
+    try:
+        source = _read(name)
+    except UserError as error:
+        return str(error)
+    return Result(name, source, score_code(source, kind or kind_of(name)))
+
+
+def kind_of(name: str) -> str | None:
+    """The kind of script that a file's name tells, as Rojo reads it; None for others, be they modules or loose pieces.
+
+    >>> kind_of("src/doors.server.luau")
+    'server'
+    """
+    inner = Path(Path(name).stem).suffix[1:]
+    return inner if inner in ("server", "client") else None
 
 
 def _read(name: str) -> str:
     limit = 4 * MAX_CHARACTERS  # bytes: a character takes at most 4
+    shown = listing.printable(name)
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise UserError("-: there is no standard input")
             data = sys.stdin.buffer.read(limit + 1)
+        elif not stat.S_ISREG(os.stat(name).st_mode):  # reading a pipe or a device may never end
+            raise UserError(f"{shown}: neither a file nor a folder; pipe its content in and write - instead")
         else:
             with open(name, "rb") as file:
                 data = file.read(limit + 1)
         source = data[:limit].decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"{name}: no such file or folder") from None
+        raise UserError(f"{shown}: no such file or folder") from None
     except OSError as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{shown}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         what = "a binary file" if b"\0" in data else f"not UTF-8 ({error.reason} at byte {error.start})"
-        raise UserError(f"{name}: {what}; only Luau source in UTF-8 can be scored") from None
+        raise UserError(f"{shown}: {what}; only Luau source in UTF-8 can be scored") from None
     if len(data) > limit:
-        raise UserError(f"{name}: more than {limit} bytes; Roblox accepts scripts of up to {MAX_CHARACTERS} characters")
+        raise UserError(
+            f"{shown}: more than {limit} bytes; Roblox accepts scripts of up to {MAX_CHARACTERS} characters"
+        )
     return source.replace("\r\n", "\n")
 
 
-def _as_json(path: str, scores: Scores) -> dict[str, object]:
-    values = {name: getattr(scores, name) for name in VALUES}
-    return {"path": path, **values, "findings": [asdict(finding) for finding in scores.findings]}
+def _with_progress(results: Iterator[Result], total: int) -> Iterator[Result]:
+    """The results, counted on the terminal if their own listing goes elsewhere."""
+    if total < MANY_FILES or not sys.stderr or not sys.stderr.isatty() or (sys.stdout and sys.stdout.isatty()):
+        yield from results
+        return
+    for done, result in enumerate(results, start=1):
+        print(f"\rscoring: {done}/{total}", end="", file=sys.stderr, flush=True)
+        yield result
+    print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def _print_text(results: list[tuple[str, str, Scores]]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(soft_wrap=True, highlight=False)
-    for path, source, scores in results:
-        lines = source.split("\n")
-        for finding in scores.findings:
-            place = Text.assemble((f"{path}:{finding.line}:{finding.column}", "bold"), ": ", finding.message)
-            console.print(place.append(f" [{finding.scorer}/{finding.rule}] -{finding.penalty:.2f}", "dim"))
-            console.print(Text(_caret(lines, finding), "dim"))
-        values = ", ".join(f"{name} {getattr(scores, name):.2f}" for name in VALUES[:-1])
-        console.print(Text.assemble((path, "bold"), f": {values}: ", (f"composite {scores.composite:.2f}", "bold")))
-        if not scores.has_substance:
-            console.print(Text(f"{path}: fewer than 3 statements do something: composite at most 0.2", "dim"))
+def _print_json(results: Iterator[Result]) -> None:
+    separator = "[\n"
+    for result in results:
+        values = {name: getattr(result.scores, name) for name in VALUES}
+        entry = {"path": result.path, **values, "findings": [asdict(finding) for finding in result.scores.findings]}
+        print(separator + json.dumps(entry, indent=2), end="")
+        separator = ",\n"
+    print("[]" if separator == "[\n" else "\n]")
 
 
-def _caret(lines: list[str], finding: Finding) -> str:
-    """The source line, and below it a caret under the finding's column."""
-    line = lines[finding.line - 1] if finding.line <= len(lines) else ""
-    start = max(0, finding.column - 60)
-    shown = line[start : start + 120].expandtabs(4)
-    under = len(line[start : finding.column - 1].expandtabs(4))
-    return f"    {shown}\n    {' ' * under}^"
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

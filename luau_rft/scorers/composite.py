@@ -6,12 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from luau_rft.luau.substance import SUBSTANCE, substantive
-from luau_rft.luau.tree import parse
+from luau_rft.luau.tree import Tree
 from luau_rft.roblox.scripts import split
 from luau_rft.scorers import api, bugs, quality, syntax
 from luau_rft.scorers.base import Finding
 
-SCORERS = {"syntax": syntax.score, "api": api.score, "bugs": bugs.score, "quality": quality.score}
+SCORERS = {
+    "syntax": syntax.score_tree,
+    "api": api.score_tree,
+    "bugs": bugs.score_tree,
+    "quality": quality.score_tree,
+}
 CAP_BROKEN = 0.5
 CAP_NO_SUBSTANCE = 0.2
 # The limit that Studio sets to the source of a script.
@@ -59,13 +64,14 @@ def _score(parts: list[tuple[str, str | None, int]]) -> Scores:
     compiles, statements = True, 0
     total = sum(len(source) for source, _, _ in parts) or 1
     for source, kind, line in parts:
+        tree = Tree(source)
         for name, scorer in SCORERS.items():
-            score = scorer(source, kind)
+            score = scorer(tree, kind)
             values[name] += score.value * (len(source) / total if len(parts) > 1 else 1)
             findings += (replace(finding, line=finding.line + line) for finding in score.findings)
-        tree = parse(source)
         compiles = compiles and tree.compile_error is None
         statements += len(substantive(tree))
+        tree.release()
     has_substance = statements >= SUBSTANCE
     cap = min(1.0 if compiles else CAP_BROKEN, 1.0 if has_substance else CAP_NO_SUBSTANCE)
     return Scores(
@@ -79,7 +85,7 @@ def _score(parts: list[tuple[str, str | None, int]]) -> Scores:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Python's garbage collector would go over a growing tree again and again, a third of the time in all."""
+    """Python's collector would go over a growing tree again and again; what is left of it is freed by `Tree.release`."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

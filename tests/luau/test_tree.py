@@ -3,7 +3,6 @@ import pytest
 from luau_rft.luau.flow import unreachable
 from luau_rft.luau.lexer import tokens
 from luau_rft.luau.scopes import resolve
-from luau_rft.luau.substance import substantive_statements
 from luau_rft.luau.tree import arguments, callee, method, parse, root_name
 
 
@@ -94,31 +93,3 @@ def test_names_belong_to_their_declarations():
     assert (reads["f"], reads["a"], reads["done"], reads["v"], reads["self"]) == ([2], [2], [3], [4], [5])
     assert [node.text for node in scopes.global_reads] == ["x", "pairs", "t", "t"]
     assert [variable.name for variable in scopes.variables if variable.writes] == ["i"]
-
-
-@pytest.mark.parametrize(
-    ("source", "count"),
-    [
-        ("", 0),
-        ("-- a comment\n-- and another", 0),
-        ("print('a') warn('b') task.wait(1)", 0),
-        ("local a = 1 local b = a local c = b", 0),
-        ("pcall(function() end) pcall(function() local x = 1 end)", 0),
-        ("local function f() end f() script.Parent.Touched:Connect(f)", 0),
-        ("local M = {} function M.start() end function M.stop() end return M", 2),
-        ("if false then workspace.Name = 'a' end while false do workspace:Destroy() end", 0),
-        ("while true do task.wait() end workspace.Name = 'a'", 0),
-        ("workspace.Name = 'a' " * 10, 1),
-        ("local t = {} t.a = 1 t.b = 2 t.c = 3", 0),
-        ("local function f() g() end", 0),  # never called
-        ("local part = Instance.new('Part') part.Parent = workspace", 2),
-        ("script.Parent.Touched:Connect(function(hit) hit:Destroy() end)", 2),
-        ("local M = {} function M.double(x) return 2 * x end return M", 4),
-        ("local n = 0 game.Close:Connect(function() n += 1 workspace.Name = n end)", 4),
-        ("local l = script.Parent while true do l.Enabled = not l.Enabled task.wait(1) end", 3),
-        ("return function(a, b) for k in a do if b[k] == nil then return false end end return true end", 5),
-        ("local f local function g() if f then f() end end f = function() workspace.Name = 'x' g() end g()", 8),
-    ],
-)
-def test_statements_that_do_something(source, count):
-    assert substantive_statements(source) == count

@@ -110,7 +110,24 @@ def test_no_class_is_deprecated_by_its_type_marker() -> None:
 def test_enums() -> None:
     assert API.enum_item("Material", "Grass") == API.enums["Material"]["Grass"] == 1280
     assert API.enum_item("Material", "Gras") is None
+    assert API.enum_item("Material", "Aluminum") == API.enums["Material"]["Foil"]
     assert API.enum_item("RaycastFilterType", "Blacklist") == API.enums["RaycastFilterType"]["Exclude"]
+
+
+def test_what_is_deprecated_has_a_successor() -> None:
+    """Apart from what only the platform itself and plugins can reach."""
+    internal = {"GameSettings", "ScreenshotHud", "Studio", "VoiceChatInternal"}
+    members = {
+        f"{name}.{member}": entry["deprecated"]
+        for name, content in API.classes.items()
+        for member, entry in content["members"].items()
+        if "deprecated" in entry and name not in internal
+    }
+    assert len(members) > 300
+    assert [path for path, successor in members.items() if not successor] == []
+    assert [name for name, entry in API.classes.items() if entry.get("deprecated") == ""] == []
+    assert [name for name, entry in API.globals.items() if entry.get("deprecated") == ""] == []
+    assert API.member("Humanoid", "loadAnimation").deprecated == "Animator:LoadAnimation"
 
 
 def test_datatypes_and_globals() -> None:
@@ -184,6 +201,15 @@ declare namespace lamp {
     function make(size: number): Lamp;
 }
 """
+
+
+def test_old_names_of_enum_items_are_read() -> None:
+    source = (
+        "declare namespace Enum {\n    export namespace Axis {\n        export interface X extends EnumItem {\n"
+        '            Name: "X";\n            Value: 0;\n        }\n        /**\n         * @deprecated renamed to X\n'
+        "         */\n        export const Left: X;\n    }\n}\n"
+    )
+    assert typescript.enum_aliases(source) == {"Axis": {"Left": "X"}}
 
 
 def test_definitions_are_read() -> None:

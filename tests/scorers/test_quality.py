@@ -30,7 +30,7 @@ pad.Touched:Connect(onTouched)
 
 # rule: code to put at the end of GOOD
 BREAKS = {
-    "few-comments": "".join(f"\nworkspace.Name = 'a{i}'" for i in range(130)),
+    "few-comments": "".join(f"\npad.A{i} = {i}" for i in range(130)),
     "empty-comment": "-- set the name of the workspace\nworkspace.Name = 'a'\n",
     "too-many-comments": "".join(
         f"-- fact {i}: number {i} follows number {i - 1} in every list of numbers\n" for i in range(40)
@@ -47,7 +47,7 @@ BREAKS = {
     "crammed-line": "pad.Name = 'a' pad:Destroy()\n",
     "long-line": f"pad.Name = '{'a' * 120}'\n",
     "name-style": "local pad_name = pad.Name\nprint(pad_name)\n",
-    "unclear-name": "local q = pad.Name\nprint(q)\n",
+    "unclear-name": "local foo = pad.Name\nprint(foo)\n",
     "service-order": "local Teams = game:GetService('Teams')\nprint(Teams)\n",
     "magic-wait": "task.wait(5)\npad:Destroy()\n",
     "magic-number": "local function f(x: number)\n\treturn x * 37.5\nend\nf(1)\n",

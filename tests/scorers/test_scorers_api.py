@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from luau_rft.roblox import infer
+from luau_rft.roblox.scripts import split
 from luau_rft.scorers import api
 from luau_rft.scorers.api import RULES, score
 
@@ -56,7 +57,7 @@ def test_doctests() -> None:
         ),
         (PLAYER_JOINS.format("player.UserId = 1"), "read-only-member", "Player.UserId cannot be set by a script"),
         (PART.format("part.Touched = print"), "read-only-member", "BasePart.Touched is an event: connect to it"),
-        (PART.format('part.Anchored = "true"'), "wrong-type", "Anchored takes boolean, not string"),
+        (PART.format('part.Anchored = "true"'), "wrong-type", "Anchored takes boolean, not the string \"true\""),
         (PART.format("part.Color = BrickColor.new(21)"), "wrong-type", "Color takes Color3, not BrickColor"),
         (PART.format("part.Position = CFrame.new()"), "wrong-type", "Position takes Vector3, not CFrame"),
         (PART.format("part:FindFirstChild()"), "wrong-argument-count", "FindFirstChild takes 1 to 2 arguments, not 0"),
@@ -219,7 +220,8 @@ def test_real_use_of_the_platform_has_no_finding() -> None:
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.parent.name)
 def test_references_of_the_tasks_have_no_finding(path: Path) -> None:
     kind = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["kind"]
-    assert found((path.parent / "reference.luau").read_text(encoding="utf-8"), kind) == []
+    scripts = split((path.parent / "reference.luau").read_text(encoding="utf-8"), kind)
+    assert [finding for script in scripts for finding in found(script.source, script.kind)] == []
 
 
 MODULE = """
@@ -241,7 +243,7 @@ def test_a_module_without_the_platform_has_nothing_wrong() -> None:
 
 
 def test_more_names_of_the_platform_earn_nothing() -> None:
-    wrong = PART.format("part.Colour = 1\npart:Destroy()\nprint(part.Size)")
+    wrong = PART.format("part.Colour = 1\npart.Anchored = true\nprint(part.Size)")
     stuffed = "-- Players RemoteEvent Vector3.new\n" + wrong + 'local a, b = "TweenService", game:GetService("Teams")\n'
     assert 0 < score(stuffed).value <= score(wrong).value < 1
 

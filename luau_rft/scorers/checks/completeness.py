@@ -5,22 +5,38 @@ from collections.abc import Iterator
 
 from luau_rft.luau.comments import elides
 from luau_rft.luau.scopes import targets_and_values
-from luau_rft.luau.substance import statement_of
+from luau_rft.luau.substance import living, statement_of, substantive
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, callee
 from luau_rft.scorers.base import Hit
-
-# A directive or a renaming alone is worth at most 0.08: no-strict and untyped together, and all of the names together.
 
 _TODO = re.compile(r"\b(TODO|FIXME|XXX|HACK|TBD|WIP)\b")
 
 
 def todo(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A comment says that something is still to be done.
+
+    Bad:
+        -- TODO: take coins away again
+        workspace.Name = "Arena"
+    Good:
+        -- Coins are taken away by the shop.
+        workspace.Name = "Arena"
+    """
     for node in tree.comments:
         if found := _TODO.search(node.text):
             yield node, f"{found[1]}: finish it"
 
 
 def elided_code(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A comment stands where code was left out.
+
+    Bad:
+        workspace.Name = "Arena"
+        -- ... rest of the code
+    Good:
+        workspace.Name = "Arena"
+        workspace.Gravity = 50
+    """
     for node in tree.comments:
         if elides(node) and not _TODO.search(node.text):
             yield node, "code is left out here: write it"
@@ -32,41 +48,156 @@ _PLACEHOLDER = re.compile(
 
 
 def placeholder(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A text stands for something that is missing; the placeholders of text boxes are meant.
+
+    Bad:
+        error("not implemented")
+    Good:
+        script.Parent.PlaceholderText = "Your value"
+    """
+    text = tree.source.lower()
+    if not any(word in text for word in ("implemented", "placeholder", "lorem", "your")):
+        return
     for node in tree.of("string"):
-        is_text_box = node.parent is not None and "Placeholder" in node.parent.text
-        if _PLACEHOLDER.search(node.text) and not is_text_box:
-            yield node, f"{node.text[:40]} stands for something that is missing"
+        if _PLACEHOLDER.search(node.text) and (statement := statement_of(node)) is not None:
+            before = tree.data[max(statement.start, node.start - 200) : node.start]
+            if b"Placeholder" not in before:
+                yield node, f"{node.text[:40]} stands for something that is missing"
+
+
+_MEANT_EMPTY = re.compile(r"(?i)noop|no_op|empty|nothing|dummy|^_")
+_HANDED_ON = frozenset({"Connect", "Once", "connect", "ConnectParallel", "BindToClose", "BindToRenderStep"})
 
 
 def empty_function(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A declared function or a handler has no body; one called ``noop`` or the like is meant to have none.
+
+    Bad:
+        workspace.ChildAdded:Connect(function(child) end)
+    Good:
+        workspace.ChildAdded:Connect(function(child)
+            child:SetAttribute("Seen", true)
+        end)
+    """
     for function in tree.of(*FUNCTIONS):
         body = function.get("body")
-        name = function.get("name") or _assigned_name(function)
-        if (body is None or not body.children) and not (name is not None and re.search(r"(?i)noop|empty", name.text)):
+        if (body is None or not body.children) and _is_asked_for(function):
             yield function, "this function has no body"
 
 
-def empty_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for node in tree.of("if_statement", "elseif_statement", "else_statement", "for_statement", "do_statement"):
-        fields = ("consequence",) if node.type in ("if_statement", "elseif_statement") else ("body",)
-        has_body = any(part is not None and part.children for part in map(node.get, fields))
-        if not has_body and not (node.type == "do_statement" and node.children):
-            yield node, "nothing happens in here"
-
-
-def debug_print(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    calls = [node for node in tree.of("function_call") if node.is_statement]
-    prints = [call for call in calls if callee(call) == "print"]
-    if len(prints) > 3 and 3 * len(prints) > len(calls):
-        yield prints[0], f"{len(prints)} prints: keep warn for what goes wrong"
+def _is_asked_for(function: Node) -> bool:
+    """Whether a function is declared under a telling name, or handed to an event, ``pcall`` or ``task.spawn``."""
+    above = function.parent
+    if above is not None and above.type == "arguments" and above.parent is not None:
+        called = callee(above.parent)
+        return called.rpartition(":")[2] in _HANDED_ON or called in ("pcall", "task.spawn", "task.defer", "spawn")
+    name = function.get("name") or _assigned_name(function)
+    return name is not None and not _MEANT_EMPTY.search(name.text.rpartition(".")[2])
 
 
 def _assigned_name(function: Node) -> Node | None:
-    """The name that a function expression is given in its declaration, assignment or table field."""
-    if function.parent is not None and function.parent.type == "field":
-        return function.parent.get("name")
+    """The name that a function expression is given in its declaration or assignment."""
     statement = statement_of(function)
     if statement is None or statement.type not in ("variable_declaration", "assignment_statement"):
         return None
     targets, values = targets_and_values(statement)
     return targets[values.index(function)] if function in values[: len(targets)] else None
+
+
+def printing_handler(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A handler does nothing but print.
+
+    Bad:
+        workspace.ChildAdded:Connect(function(child)
+            print("added", child)
+        end)
+    Good:
+        workspace.ChildAdded:Connect(function(child)
+            child:SetAttribute("Added", os.time())
+        end)
+    """
+    for function in tree.of("function_definition"):
+        body, above = function.get("body"), function.parent
+        if body is None or not body.children or above is None or above.type != "arguments" or above.parent is None:
+            continue
+        is_handler = callee(above.parent).rpartition(":")[2] in _HANDED_ON
+        if is_handler and all(child.type == "function_call" and callee(child) == "print" for child in body.children):
+            yield function, "this handler only prints: do what the event asks for"
+
+
+def empty_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A branch, a loop or a ``do`` block holds nothing.
+
+    Bad:
+        if workspace.Name == "Arena" then
+        end
+    Bad:
+        for i = 1, 10 do
+        end
+    Good:
+        if workspace.Name == "Arena" then
+            workspace.Gravity = 50
+        end
+    Like: selene empty_if, selene empty_loop
+    """
+    for node in tree.of("if_statement", "elseif_statement"):
+        body = node.get("consequence")
+        if body is None or not body.children:
+            yield node, "nothing happens in here"
+    for node in tree.of("else_statement", "for_statement", "while_statement"):
+        body = node.get("body")
+        if body is None or not body.children:
+            yield node, "nothing happens in here"
+    for node in tree.of("do_statement"):
+        body = node.get("body")
+        if not (body.children if body is not None else node.children):
+            yield node, "nothing happens in here"
+
+
+FEW_STATEMENTS = 6
+
+
+def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """The program has fewer than six statements that do something: little to be well made.
+
+    Bad:
+        workspace.Name = "Arena"
+        workspace.Gravity = 50
+        workspace:SetAttribute("Open", true)
+    Good:
+        local Players = game:GetService("Players")
+        Players.PlayerAdded:Connect(function(player)
+            local stats = Instance.new("Folder")
+            stats.Name = "leaderstats"
+            local coins = Instance.new("IntValue")
+            coins.Name = "Coins"
+            coins.Parent = stats
+            stats.Parent = player
+            player:SetAttribute("Ready", true)
+        end)
+    """
+    found = len(substantive(tree))
+    if found < FEW_STATEMENTS:
+        yield 1, f"only {found} of the statements do something of their own: a script does more"
+
+
+MAX_PRINTS = 3
+
+
+def debug_print(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """Prints make up more than a quarter of the calls, and are more than three.
+
+    Bad:
+        print("start")
+        print("name", workspace.Name)
+        workspace:SetAttribute("Open", true)
+        print("opened")
+        print("done")
+    Good:
+        workspace:SetAttribute("Open", true)
+    """
+    prints = [call for call in tree.calls("print") if call.is_statement]
+    if len(prints) > MAX_PRINTS:
+        others = sum(node.type == "function_call" for node in living(tree))
+        if 3 * len(prints) > others:
+            yield prints[0], f"{len(prints)} prints: keep warn for what goes wrong"

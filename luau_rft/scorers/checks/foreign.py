@@ -1,103 +1,523 @@
-"""Habits from other languages, and text that is no code: looked for in what does not compile."""
+"""Habits from other languages, with the Luau way in the message.
+
+Most are looked for only in code that does not compile, where they are the likely reason. Those that compile and are
+certain to fail when they run are looked for everywhere.
+"""
 
 import re
 from collections.abc import Iterator
 
 from luau_rft.luau.lexer import Token, tokens
-from luau_rft.luau.tree import Tree
+from luau_rft.luau.scopes import Variable, function_of, resolve
+from luau_rft.luau.tree import Node, Tree, callee, last_name, strip
 from luau_rft.scorers.base import Hit
-
-BROKEN = 0.5  # what not compiling costs; the other half is lost in proportion to what is not inside good statements
-
-
-def compile_error(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    if tree.compile_error is not None:
-        yield tree.compile_error.line, tree.compile_error.message
-
-
-def markdown(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for number, line in _broken_lines(tree):
-        if line.lstrip().startswith("```"):
-            yield number, "a Markdown fence is not Luau: give the code alone"
+from luau_rft.scorers.checks.broken import (
+    CLOSING,
+    KEYWORDS,
+    OPENING,
+    broken_heads,
+    broken_lines,
+    broken_tokens,
+    few,
+    spot,
+)
 
 
-def prose(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for number, line in _broken_lines(tree):
-        words = re.findall(r"[A-Za-z']+", line)
-        is_sentence = re.match(r"\s*(?:[-*#\d.]+\s+)?[A-Z][a-z']*[,!]? \w[a-z']* \w+", line)
-        if is_sentence and len(words) >= 4 and line.rstrip()[-1:] in ".:!?," and "--" not in line:
-            yield number, "a sentence outside of a comment: start it with -- or leave it out"
-
-
-_OPERATORS = {
-    "!=": "not equal is written ~=",
-    "&&": "write `and` instead of &&",
-    "||": "write `or` instead of ||",
-    "!": "write `not` instead of !",
-    "++": "there is no ++: write += 1",
-    "?": "there is no ?: operator: write `if a then b else c`",
-}
-
-
-# Each is looked for as a word followed by what makes it foreign, so that it may still be a name in Luau.
-_KEYWORDS = {
-    "def": (r"def\s+\w+\s*\(", "a function is written `local function name() ... end`, not def"),
-    "import": (r"import\s+[\w\"'{*]", "modules come through `require(...)`, services through game:GetService(...)"),
-    "elif": (r"elif\b", "write `elseif`"),
-    "else": (r"else\s+if\b.*(?:\)|:|\{)\s*$", "write `elseif ... then`"),
-    "None": (r"None\b", "write `nil` instead of None"),
-    "null": (r"null\b", "write `nil` instead of null"),
-    "var": (r"var\s+\w", "write `local` instead of var"),
-    "let": (r"let\s+\w", "write `local` instead of let"),
-    "const": (r"const\s+\w", "write `local` instead of const"),
-    "class": (r"class\s+\w+\s*[:({]", "a class is a table with methods and `__index`"),
-    "try": (r"try\s*[:{]", "write `pcall(function() ... end)` instead of try"),
-    "except": (r"except\b.*:", "write `if not success then` after pcall instead of except"),
-    "switch": (r"switch\s*\(", "write `if ... elseif ... end` instead of switch"),
-    "new": (r"new\s+\w+\s*\(", "objects come from `Class.new(...)`"),
-    "void": (r"void\s+\w+\s*\(", "a function is written `local function name() ... end`"),
-    "lambda": (r"lambda\b.*:", "a function value is written `function(x) return ... end`"),
-    "async": (r"async\s+(?:def|function)\b", "any function can yield; use task.spawn to run beside others"),
-}
-
-
+@few
 def foreign_comment(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for number, line in _broken_lines(tree):
+    """A comment that starts with ``//``, ``/*`` or ``#``, or a text in three quotes.
+
+    Bad:
+        // gives every player a coin
+        print("coins")
+    Bad:
+        # gives every player a coin
+        print("coins")
+    Bad:
+        local coins = 0 // what everyone starts with
+    Good:
+        -- Gives every player a coin.
+        print("coins")
+    """
+    stream = broken_tokens(tree)
+    commented = -1  # the end of the line that was told already
+    for before, token, *after in zip(stream, stream[1:], stream[2:], stream[3:], strict=False):
+        words = all(word.kind == "name" and word.text not in KEYWORDS for word in after)
+        is_end = token.text == "//" or (token.text == "#" and _is_operand(before))
+        if is_end and words and token.start > commented and "\n" not in tree.source[before.end : after[-1].start]:
+            commented = _line_end(tree, token)
+            yield spot(tree, token), f"a comment starts with --, not {token.text}"
+    for number, line in broken_lines(tree):
         start = line.lstrip()
-        if start.startswith(("//", "/*")):
-            yield number, "a comment starts with --, not //"
+        mark = re.match(r"//|/\*|\"{3}|'{3}", start)
+        if mark:
+            yield number, f"a comment starts with --, not {mark[0]}"
         elif re.match(r"#(?!!|[\w({])|#\s*\w+\s+\w+", start):
             yield number, "a comment starts with --, not #"
 
 
+_OPERATORS = {
+    "!=": "not equal is written ~=",
+    "!==": "not equal is written ~=",
+    "===": "equal is written ==",
+    "&&": "write `and` instead of &&",
+    "||": "write `or` instead of ||",
+    "!": "write `not` instead of !",
+    "++": "there is no ++: write += 1",
+    "**": "a power is written ^",
+    "=>": "a function value is written `function(x) ... end`",
+    "$": "names have no $, and text with values in it is written `{name} has {coins}` in backticks",
+}
+
+
+@few
 def foreign_operator(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for token in _broken_tokens(tree):
-        if token.kind == "symbol" and token.text in _OPERATORS:
-            yield _line(tree, token), _OPERATORS[token.text]
+    """An operator that Luau does not have, such as ``!=``, ``&&``, ``!``, ``++``, ``? :`` or a test with ``in``.
+
+    Bad:
+        if script.Parent != nil && !script.Disabled then
+            print("ready")
+        end
+    Bad:
+        local side = left ? "left" : "right"
+    Good:
+        if script.Parent ~= nil and not script.Disabled then
+            print("ready")
+        end
+    Good:
+        local side = if left then "left" else "right"
+    """
+    in_for = False
+    for token in broken_tokens(tree):
+        if token.text == "for":
+            in_for = True
+        elif token.text == "in":
+            if not in_for:
+                yield spot(tree, token), "`in` is part of `for`: write `table.find(list, value)` or `set[value] ~= nil`"
+            in_for = False
+        elif token.kind == "symbol" and token.text in _OPERATORS:
+            yield spot(tree, token), _OPERATORS[token.text]
+        elif token.text == "?":
+            rest = tree.source[token.start + 1 : min(_line_end(tree, token), token.start + 200)]
+            if re.match(r"\.\w", rest):
+                yield spot(tree, token), "there is no ?.: write `a and a.b`"
+            elif rest.startswith("?"):
+                yield spot(tree, token), "there is no ??: write `if a == nil then b else a`"
+            elif re.match(r"\s*[\w\"'({-].*\s:\s", rest) and tree.source[token.start - 1 : token.start].isspace():
+                yield spot(tree, token), "there is no ?: operator: write `if a then b else c`"
 
 
+_TYPED = (r"\w+\s+\w+\s*=[^=]", "write `local` instead of a type before a name")
+_MODIFIER = (r"\w+\s+\w", "there are no access modifiers: a function or value is `local`, or a field of a table")
+# Each is looked for as a word followed by what makes it foreign, so that it may still be a name in Luau.
+_KEYWORDS = {
+    "def": (r"def\s+\w+\s*\(", "a function is written `local function name() ... end`, not def"),
+    "func": (r"func\s+\w+\s*\(", "a function is written `local function name() ... end`, not func"),
+    "fn": (r"fn\s+\w+\s*\(", "a function is written `local function name() ... end`, not fn"),
+    "void": (r"void\s+\w+\s*\(", "a function is written `local function name() ... end`, not void"),
+    "lambda": (r"lambda\b.*:", "a function value is written `function(x) return ... end`"),
+    "async": (r"async\s+(?:def|function)\b|async\s*\(", "any function can yield; task.spawn runs it beside others"),
+    "await": (r"await\s+\w", "calls that yield wait by themselves: leave await out"),
+    "import": (r"import\s+[\w\"'{*]", "modules come through `require(...)`, services through game:GetService(...)"),
+    "using": (r"using\s+\w[\w.]*\s*;?\s*$", "services come through game:GetService(...)"),
+    "export": (r"export\s+(?:default|const|function|class|let)\b", "a module gives back one value: `return ...`"),
+    "elif": (r"elif\b", "write `elseif`"),
+    "elsif": (r"elsif\b", "write `elseif`"),
+    "else": (r"else\s+if\b.*(?:\)|:|\{)\s*$", "write `elseif ... then`"),
+    "endif": (r"endif\s*$", "every block closes with `end`"),
+    "var": (r"var\s+\w", "write `local` instead of var"),
+    "let": (r"let\s+\w", "write `local` instead of let"),
+    "const": (r"const\s+\w", "write `local` instead of const"),
+    "global": (r"global\s+\w+\s*$", "a variable is a global unless it is declared with `local`"),
+    **dict.fromkeys(("int", "float", "double", "bool", "boolean", "char", "string", "String", "auto"), _TYPED),
+    **dict.fromkeys(("public", "private", "protected", "static"), _MODIFIER),
+    "class": (r"class\s+\w+\s*[:({]|class\s+\w+\s+extends\b", "a class is a table with methods and `__index`"),
+    "struct": (r"struct\s+\w+\s*\{", "a structure is a table"),
+    "enum": (r"enum\s+\w+\s*\{", "an enumeration is a table of constants"),
+    "interface": (r"interface\s+\w+\s*\{", "a type of table is written `type Name = { field: type }`"),
+    "constructor": (r"constructor\s*\(.*\{", "a constructor is a function that returns a table: `Class.new`"),
+    "new": (r"new\s+\w+\s*\(", "objects come from `Class.new(...)`"),
+    "try": (r"try\s*(?::\s*$|\{)", "write `pcall(function() ... end)` instead of try"),
+    "except": (r"except\b.*:", "write `if not success then` after pcall instead of except"),
+    "catch": (r"catch\s*[({]", "write `if not success then` after pcall instead of catch"),
+    "finally": (r"finally\s*(?::\s*$|\{)", "what stands after pcall runs in any case"),
+    "throw": (r"throw\s+\w", "write `error(message)` instead of throw"),
+    "raise": (r"raise\s+\w", "write `error(message)` instead of raise"),
+    "switch": (r"switch\s*\(", "write `if ... elseif ... end` instead of switch"),
+    "match": (r"match\s+\w+\s*[:{]", "write `if ... elseif ... end` instead of match"),
+    "case": (r"case\s+[^=]*:\s*$", "write `elseif value == ... then` instead of case"),
+    "for": (r"for\s*\((?:.*;|.*\{\s*$|.*\bof\b)", "write `for i = first, last do` or `for key, value in list do`"),
+    "foreach": (r"foreach\s*\(", "write `for key, value in list do`"),
+    "pass": (r"pass\s*$", "a block may be empty: leave pass out"),
+    "print": (r"print\s+(?!(?:and|or|then|do|end)\b)\w", "write `print(...)` with parentheses"),
+    "is": (r"is\s+(?:not\s+)?(?:None|True|False|null)\b", "write == or ~= instead of is"),
+}
+_STARTING = frozenset(
+    {"try", "except", "catch", "finally", "switch", "match", "case", "for", "foreach", "pass", "print"}
+)
+
+
+@few
 def foreign_keyword(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for token in _broken_tokens(tree):
-        if token.kind == "name" and token.text in _KEYWORDS:
+    """A word of another language that Luau says in another way, such as ``def``, ``elif``, ``let`` or ``try``.
+
+    Bad:
+        import random
+        def greet(player):
+            print(player.Name)
+    Bad:
+        const door = workspace.Door;
+        let isOpen = false;
+    Bad:
+        for (let i = 0; i < 3; i++) {
+            print(i)
+        }
+    Good:
+        local function greet(player)
+            print(player.Name)
+        end
+    Good:
+        local door = workspace.Door
+        local isOpen = false
+    """
+    before = None
+    for token in broken_tokens(tree):
+        if token.text in _KEYWORDS and _is_foreign_place(tree, before, token):
             pattern, message = _KEYWORDS[token.text]
-            if re.match(pattern, tree.source[token.start : token.start + 200].split("\n")[0]):
-                yield _line(tree, token), message
+            if re.match(pattern, tree.source[token.start : min(_line_end(tree, token), token.start + 200)]):
+                yield spot(tree, token), message
+        before = token
 
 
+def _is_foreign_place(tree: Tree, before: Token | None, token: Token) -> bool:
+    """Whether a word that follows ``before`` is no field and, if it starts statements, starts one here."""
+    if before is None or "\n" in tree.source[before.end : token.start]:
+        return True
+    return before.text in ("}", ";") or (before.text not in (".", ":", "::") and token.text not in _STARTING)
+
+
+_NAMES = {
+    **dict.fromkeys(("None", "null", "nullptr", "NULL", "undefined"), "nothing is written nil"),
+    "True": "write true",
+    "False": "write false",
+    "this": "write `self`, inside a function declared with a colon",
+    "console": "write print(...)",
+    "Console": "write print(...)",
+    "len": "the length of a list or a text is #value",
+    "str": "write tostring(value)",
+    "int": "write math.floor(value) or tonumber(text)",
+    "float": "write tonumber(text)",
+    "range": "write `for i = first, last do`",
+    "enumerate": "write `for index, value in list do`",
+    "isinstance": "write typeof(value) == ..., or instance:IsA(...)",
+    "printf": "write print(string.format(...))",
+    "println": "write print(...)",
+}
+_CALLED = frozenset({"len", "str", "int", "float", "range", "enumerate", "isinstance", "printf", "println"})
+_BEFORE_FIELD_OR_TYPE = frozenset({".", ":", "::", "|", "&", "<", "local"})
+
+
+@few
+def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A constant or function of another language, such as ``None``, ``null``, ``True``, ``this`` or ``len``.
+
+    Where the code compiles, ``undefined-global`` finds them.
+
+    Bad:
+        if door == None:
+            print("no door")
+    Good:
+        if door == nil then
+            print("no door")
+        end
+    """
+    stream = broken_tokens(tree)
+    for i, token in enumerate(stream):
+        if token.kind != "name" or token.text not in _NAMES or (i and stream[i - 1].text in _BEFORE_FIELD_OR_TYPE):
+            continue
+        after = stream[i + 1].text if i + 1 < len(stream) else ""
+        is_field = after == "=" or re.match(r"\s*:[^\n]*\w", tree.source[token.end : token.end + 100])
+        if is_field or after in ("|", ">") or (token.text in _CALLED and after != "("):
+            continue
+        if not re.search(rf"\b(?:local|function)\s+{token.text}\b", tree.source):
+            yield spot(tree, token), f"there is no `{token.text}`: {_NAMES[token.text]}"
+
+
+@few
+def foreign_string(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A text with a letter before its quotes, as Python writes ``f"..."``, or a slice such as ``text[1:2]``.
+
+    Bad:
+        print(f"{player.Name} joined the game"
+    Bad:
+        local first = text[0:1]
+    Good:
+        print(`{player.Name} joined the game`)
+    Good:
+        local first = string.sub(text, 1, 1)
+    """
+    stream = broken_tokens(tree)
+    for i, token in enumerate(stream):
+        after = stream[i + 1] if i + 1 < len(stream) else None
+        if token.text in ("f", "r", "b", "u") and after and after.kind == "string" and after.start == token.end:
+            if after.text[0] in "\"'":
+                yield spot(tree, token), "a text with values in it is written in backticks: `{name} joined`"
+        elif token.text == "[" and i and (stream[i - 1].kind == "name" or stream[i - 1].text in CLOSING):
+            inside = re.match(r"\[\s*-?\w*\s*:\s*-?\w*\s*\]", tree.source[token.start : token.start + 100])
+            if inside and stream[i - 1].text not in KEYWORDS:
+                yield spot(tree, token), "there are no slices: write string.sub(text, first, last) or table.move(...)"
+
+
+_BRACED = re.compile(
+    r"""^\W*(?:(?:if|elseif|while|for|switch|catch)\b.*[\w)\]]|do|try|finally)\s*\{\s*$  # the head of a block
+        |\bfunction\b[^{]*\)\s*\{\s*$ | =>\s*\{\s*$ | ^\s*\}\s*else\b.*\{\s*$""",
+    re.VERBOSE,
+)
+
+
+@few
 def braces(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for number, line in _broken_lines(tree):
-        if re.search(r"\)\s*(?:=>\s*)?\{\s*$|\belse\s*\{\s*$", line):
+    """A block in braces, as in JavaScript, C# and C.
+
+    Bad:
+        function open() {
+            print("open")
+        }
+    Good:
+        local function open()
+            print("open")
+        end
+    """
+    for number, line in broken_lines(tree):
+        if _BRACED.search(line[:500]):
             yield number, "a block is closed by `end`, braces make tables"
 
 
-def _broken_lines(tree: Tree) -> list[tuple[int, str]]:
-    """The numbered lines of code that does not compile; none of code that does."""
-    return [] if tree.compile_error is None else list(enumerate(tree.source.split("\n"), start=1))
+@few
+def colon_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A block that a colon opens, as in Python.
+
+    Bad:
+        if script.Parent:
+            print("placed")
+    Bad:
+        for part in workspace:GetChildren():
+            print(part.Name)
+    Good:
+        if script.Parent then
+            print("placed")
+        end
+    """
+    for number, line in broken_lines(tree):
+        found = re.match(r"\s*(if|elseif|else|for|while)\b(?:.{0,500}[^:])?:\s*(?:#.*)?$", line[:600])
+        if found:
+            how = {"else": "follows `else` directly", "for": "stands between `do` and `end`"}
+            how |= {"while": "stands between `do` and `end`"}
+            yield number, f"a block {how.get(found[1], 'stands between `then` and `end`')}, without a colon"
 
 
-def _broken_tokens(tree: Tree) -> Iterator[Token]:
-    return iter(()) if tree.compile_error is None else tokens(tree.source)
+@few
+def assigned_condition(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A condition that assigns with ``=`` where it should compare with ``==``.
+
+    Bad:
+        if script.Name = "Main" then
+            print("main")
+        end
+    Good:
+        if script.Name == "Main" then
+            print("main")
+        end
+    """
+    for head in broken_heads(tree):
+        depth = 0
+        for token in head.rest:
+            depth += (token.text in OPENING) - (token.text in CLOSING)
+            if token.text == "=" and depth == 0 and head.opener.text != "for":
+                yield spot(tree, token), "a condition compares with ==, = only assigns"
+                break
 
 
-def _line(tree: Tree, token: Token) -> int:
-    return tree.source.count("\n", 0, token.start) + 1
+@few
+def added_string(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A text joined with ``+``. It compiles, and raises an error when it runs: ``+`` takes numbers.
+
+    Bad:
+        print("Hello " + script.Name)
+    Bad:
+        local list = ""
+        list += ", "
+    Good:
+        print("Hello " .. script.Name)
+    Good:
+        local list = ""
+        list ..= ", "
+    Good:
+        print("10" + 5)
+    """
+    if not re.search(r"[\"'`\]]\s*\+|\+=?\s*[\"'`\[]", tree.source):
+        return
+    stream = tuple(token for token in tokens(tree.source) if token.kind != "comment")
+    told = -1
+    for i, token in enumerate(stream[1:-1], start=1):
+        if token.text not in ("+", "+=") or token.start < told:
+            continue
+        before, after = stream[i - 1], stream[i + 1]
+        if _is_text(after) or (_is_text(before) and not _is_argument(stream, i - 1)):
+            told = _line_end(tree, token)  # one finding for a chain of them
+            yield spot(tree, token), f"texts are joined with {token.text.replace('+', '..')}, {token.text} adds numbers"
+
+
+_METHODS = {
+    **dict.fromkeys(("push", "append", "add", "push_back", "Add"), "table.insert(list, value)"),
+    **dict.fromkeys(("pop", "shift", "splice"), "table.remove(list, position)"),
+    **dict.fromkeys(("includes", "indexOf", "contains", "index"), "table.find(list, value)"),
+    **dict.fromkeys(("forEach", "map", "filter", "items", "values", "keys", "each"), "for key, value in list do"),
+    **dict.fromkeys(("length", "size", "count", "Length", "Count"), "#list"),
+    "join": "table.concat(list, separator)",
+    "slice": "table.move(list, first, last, 1, {})",
+}
+_TEXT_METHODS = {
+    **dict.fromkeys(("length", "size", "Length"), "#text"),
+    **dict.fromkeys(("toUpperCase", "toUpper", "ToUpper"), "string.upper(text)"),
+    **dict.fromkeys(("toLowerCase", "toLower", "ToLower"), "string.lower(text)"),
+    **dict.fromkeys(("trim", "strip", "Trim"), 'string.match(text, "^%s*(.-)%s*$")'),
+    **dict.fromkeys(("includes", "indexOf", "contains", "Contains"), "string.find(text, part, 1, true)"),
+    **dict.fromkeys(("substring", "substr", "slice", "charAt", "Substring"), "string.sub(text, first, last)"),
+    **dict.fromkeys(("startsWith", "startswith", "StartsWith"), "string.sub(text, 1, #start) == start"),
+    **dict.fromkeys(("endsWith", "endswith", "EndsWith"), "string.sub(text, -#ending) == ending"),
+    **dict.fromkeys(("replace", "replaceAll", "Replace"), "string.gsub(text, pattern, other)"),
+}
+_KEEP_FIELDS = frozenset({"print", "pairs", "ipairs", "next", "unpack", "type", "typeof", "tostring", "select"})
+
+
+@few
+def foreign_method(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A method or field that lists and texts have in other languages, on a table or text that has none of that name.
+
+    It compiles; the call raises an error, the field is nil.
+
+    Bad:
+        local names = {}
+        names.push(script.Name)
+        print(names.length)
+    Bad:
+        local title = "Hello"
+        print(title.toUpperCase())
+    Good:
+        local names = {}
+        table.insert(names, script.Name)
+        print(#names)
+    Good:
+        local queue = {}
+        function queue.push(value)
+            table.insert(queue, value)
+        end
+        queue.push(script.Name)
+    """
+    for node in tree.of("dot_index_expression", "method_index_expression"):
+        name = last_name(node)
+        if name not in _METHODS and name not in _TEXT_METHODS:
+            continue
+        owner = node.get("table")
+        variable = resolve(tree).of.get(owner) if owner is not None and owner.type == "identifier" else None
+        if variable is None or variable.value is None or variable.writes:
+            continue
+        value = strip(variable.value)
+        if value.type == "string" and name in _TEXT_METHODS:
+            yield node, f"texts have no `{name}`: write {_TEXT_METHODS[name]}"
+        elif value.type == "table_constructor" and name in _METHODS and _is_plain_list(variable, value):
+            yield node, f"tables have no `{name}`: write {_METHODS[name]}"
+
+
+@few
+def self_without_colon(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A field of ``self`` where there is no ``self``: in a function declared with a dot, or outside of any.
+
+    Bad:
+        local Door = {}
+        function Door.open()
+            self.isOpen = true
+        end
+    Good:
+        local Door = {}
+        function Door:open()
+            self.isOpen = true
+        end
+    """
+    if not re.search(r"\bself\b", tree.source):
+        return
+    scopes = resolve(tree)
+    if any(node.text == "self" for node in scopes.global_writes):
+        return
+    told = set()
+    for node in scopes.global_reads:
+        if node.text != "self" or node.field != "table":
+            continue
+        function = function_of(node)
+        is_known = tree.compile_error is None or (
+            function is not None and not any(above.type == "ERROR" for above in node.ancestors())
+        )
+        if is_known and function not in told:
+            told.add(function)
+            name = function.get("name") if function is not None else None
+            how = f"declare `{name.text.replace('.', ':')}`" if name is not None and "." in name.text else "pass it"
+            yield node, f"there is no `self` here: {how}" + ("" if "declare" in how else " as a parameter")
+
+
+def _line_end(tree: Tree, token: Token) -> int:
+    end = tree.source.find("\n", token.start)
+    return end if end >= 0 else len(tree.source)
+
+
+def _is_text(token: Token) -> bool:
+    """Whether a token is a text that cannot be read as a number."""
+    if token.kind != "string":
+        return False
+    text = re.sub(r"^\[=*\[|\]=*\]$|^[\"'`]|[\"'`]$", "", token.text)
+    text = re.sub(r"\{[^}]*\}", "0", text) if token.text[0] == "`" else text
+    return re.fullmatch(r"\s*[-+]?(?:0[xX][\da-fA-F]+|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|nan)\s*", text) is None
+
+
+def _is_operand(token: Token) -> bool:
+    """Whether a value can end with this token, so that only an operator can follow it on the line."""
+    return token.text in CLOSING or (
+        token.kind != "symbol" and token.text not in KEYWORDS - {"nil", "true", "false", "end"}
+    )
+
+
+def _is_argument(stream: tuple[Token, ...], position: int) -> bool:
+    """Whether the text at ``position`` is the argument of a call without parentheses, or its length is taken."""
+    before = stream[position - 1] if position else None
+    if before is None or before.text in KEYWORDS or before.text == "print":
+        return False  # `print "a" + b` is Python, and no call of print
+    return before.kind in ("name", "string") or before.text in ("#", ")", "]", "}")
+
+
+def _is_plain_list(variable: Variable, value: Node) -> bool:
+    """Whether a table can have no field but positions: it is filled by nothing that could give it one."""
+    if any(field.get("name") is not None for field in value.children):
+        return False
+    for node in variable.reads:
+        use = node.parent
+        if node.field == "table" and use is not None:
+            if use.type == "bracket_index_expression":
+                if not _is_number(use.get("field")):
+                    return False
+            elif use.field == "name" and use.parent.type in ("variable_list", "function_declaration"):
+                return False
+        elif use is not None and use.type == "arguments":
+            call = use.parent
+            if call is None or not (callee(call).startswith("table.") or callee(call) in _KEEP_FIELDS):
+                return False
+        elif use is None or not (use.type in ("unary_expression", "binary_expression") or _is_iterated(use)):
+            return False
+    return True
+
+
+def _is_iterated(use: Node) -> bool:
+    return use.type == "expression_list" and use.parent is not None and use.parent.type == "for_generic_clause"
+
+
+def _is_number(index: Node | None) -> bool:
+    return index is not None and (index.type == "number" or index.text.startswith("#"))

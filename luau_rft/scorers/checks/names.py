@@ -1,61 +1,104 @@
-"""Names: what is defined nowhere, never used, hidden."""
+"""Names: what is defined nowhere or misspelt, and what is kept where it should not be."""
 
 from collections.abc import Iterator
 from functools import cache
 
 from luau_rft.luau.scopes import Variable, resolve
-from luau_rft.luau.tree import Tree
+from luau_rft.luau.tree import FUNCTIONS, Node, Tree, arguments, fact
 from luau_rft.roblox.api import database
 from luau_rft.scorers.base import Hit
+from luau_rft.scorers.checks.spelling import Spellings
+from luau_rft.scorers.checks.variables import has_gaps, is_update
 
 
 def undefined_global(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    if tree.errors:
+    """A name that neither the script nor the platform defines.
+
+    In a test file, which calls ``describe`` or ``it`` with a function, the names that test runners provide are known.
+
+    Bad:
+        local coins = 5
+        print(conis)
+    Bad:
+        part.Touched:Connect(print)
+    Good:
+        local coins = 5
+        print(coins)
+    Good:
+        local part = script.Parent
+        part.Touched:Connect(print)
+    Like: selene undefined_variable, Luau UnknownGlobal
+    """
+    if has_gaps(tree):
         return
     scopes = resolve(tree)
-    defined = {node.text for node in scopes.global_writes}
-    seen = set()
+    defined = {node.text for node in scopes.global_writes if not is_update(node)}
+    unknown: dict[str, Node] = {}
     for node in scopes.global_reads:
         name = node.text
-        if name not in defined and name not in seen and not _is_known(name):
-            seen.add(name)
-            yield node, f"`{name}` is defined nowhere{_FOREIGN_NAMES.get(name, '')}"
+        if name not in unknown and name not in defined and not _is_known(name):
+            unknown[name] = node
+    if unknown.keys() & _TEST_NAMES and _is_test(tree):
+        unknown = {name: node for name, node in unknown.items() if name not in _TEST_NAMES}
+    for name, node in unknown.items():
+        yield node, f"`{name}` is defined nowhere{_FOREIGN_NAMES.get(name) or _suggestion(node)}"
 
 
 def global_variable(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    if tree.errors:
+    """A global of the script's own: a variable or function declared without ``local``.
+
+    Bad:
+        coins = 5
+        print(coins)
+    Bad:
+        function greet()
+            print("hello")
+        end
+        greet()
+    Good:
+        local coins = 5
+        print(coins)
+    Like: selene unscoped_variables, Luau GlobalUsedAsLocal
+    """
+    if has_gaps(tree):
         return
     seen = set()
     for node in resolve(tree).global_writes:
-        if node.text not in seen:
+        if node.text not in seen and not is_update(node) and not _is_known(node.text):
             seen.add(node.text)
-            yield node, f"`{node.text}` is a global: declare it with `local`"
+            yield node, f"`{node.text}` is a global: declare it with `local`{_suggestion(node)}"
 
 
-def unused_variable(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    if tree.errors:
-        return
-    for variable in resolve(tree).variables:
-        if variable.kind in ("local", "function") and not _is_used(variable, tree):
-            yield variable.node, f"`{variable.name}` is never used: remove it"
+def builtin_global_write(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """One of the platform's own names, or a function of its libraries, is replaced.
 
-
-def shadowing(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    if tree.errors:
-        return
-    for variable in resolve(tree).variables:
-        outer = variable.shadows
-        if outer is None or variable.name.startswith("_") or variable.name == "self":
-            continue
-        is_copy = variable.value is not None and variable.value.text.startswith(variable.name)
-        if not is_copy:
-            yield variable.node, f"`{variable.name}` hides the variable of that name on line {outer.node.line}"
+    Bad:
+        print = warn
+    Bad:
+        function string.trim(text)
+            return text:match("^%s*(.-)%s*$")
+        end
+    Good:
+        local function trim(text)
+            return text:match("^%s*(.-)%s*$")
+        end
+    Like: Luau BuiltinGlobalWrite
+    """
+    scopes = resolve(tree)
+    for node in scopes.global_writes:
+        if not is_update(node) and _is_known(node.text):
+            yield node, f"`{node.text}` is the platform's: give your own variable another name, and `local`"
+    for node in scopes.global_reads:
+        index = node.parent
+        is_set = index.type == "dot_index_expression" and index.parent.type in ("variable_list", "function_declaration")
+        if is_set and database().has_statics(node.text):
+            yield index, f"`{node.text}` cannot be changed: put the function into a table of your own"
 
 
 @cache
 def _is_known(name: str) -> bool:
     api = database()
-    return name in api.globals or api.has_statics(name) or name in ("Enum", "typeof")
+    return name in api.globals or api.has_statics(name) or name == "Enum"
 
 
 _FOREIGN_NAMES = {
@@ -74,14 +117,47 @@ _FOREIGN_NAMES = {
     "player": ": a server script gets players from Players.PlayerAdded, a LocalScript from Players.LocalPlayer",
 }
 
+# Of TestEZ and of Jest.
+_TEST_NAMES = frozenset(
+    {
+        "describe", "it", "test", "expect", "beforeAll", "afterAll", "beforeEach", "afterEach", "describeFOCUS",
+        "describeSKIP", "itFOCUS", "itSKIP", "itFIXME", "FOCUS", "SKIP", "FIXME", "fit", "xit", "fdescribe",
+        "xdescribe", "jest",
+    }
+)  # fmt: skip
 
-def _is_used(variable: Variable, tree: Tree) -> bool:
-    if variable.reads or variable.name.startswith("_") or variable.name in tree.type_names:
-        return True
-    # The first results of several may be there only to reach the later ones.
-    if variable.kind == "local" and variable.node.parent is not None:
-        names = variable.node.parent.all("name")
-        scopes = resolve(tree)
-        later = names[names.index(variable.node) + 1 :] if variable.node in names else []
-        return any(scopes.of[name].reads for name in later if name in scopes.of)
-    return False
+
+def _is_test(tree: Tree) -> bool:
+    """Whether a program gives a function to ``describe``, ``it`` or ``test``."""
+    calls = tree.calls("describe", "it", "test")
+    return any(argument.type == "function_definition" for call in calls for argument in arguments(call))
+
+
+@fact
+def _spellings(tree: Tree) -> tuple[Spellings, dict[str, list[Variable]]]:
+    """Those of all locals and of what the platform defines, and the locals by name."""
+    named: dict[str, list[Variable]] = {}
+    for variable in resolve(tree).variables:
+        named.setdefault(variable.name, []).append(variable)
+    api = database()
+    return Spellings([*named, *api.globals, *api.libraries, *api.datatypes]), named
+
+
+def _suggestion(node: Node) -> str:
+    """What may have been meant by the name of a global."""
+    spellings, named = _spellings(node.tree)
+    for name in spellings.near(node.text):
+        if _is_known(name) or any(_reaches(variable, node) for variable in named.get(name, ())[:_COMPARED]):
+            return f": did you mean `{name}`?"
+    return ""
+
+
+def _reaches(variable: Variable, node: Node) -> bool:
+    """Whether ``node`` is where ``variable`` can be seen."""
+    end = next((above.end for above in variable.node.ancestors() if above.type in _SCOPES[variable.kind]), 0)
+    return variable.node.end <= node.start < end
+
+
+_COMPARED = 20  # locals of one name whose scopes are looked at
+_BLOCKS = frozenset({"block", "chunk"})
+_SCOPES = {"local": _BLOCKS, "function": _BLOCKS, "parameter": FUNCTIONS, "loop": frozenset({"for_statement"})}

@@ -1,85 +1,253 @@
-"""Functions, blocks and lines of sensible size, each thing once."""
+"""Functions and blocks of sensible size, each thing once."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
-from luau_rft.luau.tree import FUNCTIONS, Node, Tree
+from luau_rft.luau.shapes import Shape, shape
+from luau_rft.luau.tree import FUNCTIONS, LOOPS, STATEMENTS, Node, Tree, callee
 from luau_rft.scorers.base import Hit
-
-# A directive or a renaming alone is worth at most 0.08: no-strict and untyped together, and all of the names together.
-
-MAX_FUNCTION_LINES = 60
-
-
-MAX_NESTING = 5
-
-
-MAX_LINE = 120
-
 
 MIN_REPEATED, MAX_REPEATED = 12, 60  # characters, blanks left out
 
 
 def repetition(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    counts: dict[tuple[Node | None, str], int] = {}
-    for node in tree.nodes:
-        if node.is_statement:
-            text = "".join(node.text.split())
+    """The same statement stands there for the third time: in one block, or anywhere if it is long.
+
+    Bad:
+        workspace:SetAttribute("Round", 1)
+        workspace:SetAttribute("Round", 1)
+        workspace:SetAttribute("Round", 1)
+    Good:
+        for round = 1, 3 do
+            workspace:SetAttribute("Round", round)
+        end
+    """
+    alike: dict[tuple[int, str], list[Node]] = {}
+    for node in tree.of(*STATEMENTS):
+        if node.end - node.start >= MIN_REPEATED:
+            alike.setdefault((node.end - node.start, node.type), []).append(node)
+    counts: dict[tuple[Node | None, bytes], int] = {}
+    for nodes in alike.values():
+        if len(nodes) < 3:
+            continue
+        for node in nodes:
+            text = b"".join(tree.data[node.start : node.end].split())
             place = node.parent if len(text) < MAX_REPEATED else None  # short ones count in the same block only
             counts[place, text] = counts.get((place, text), 0) + 1
-            if counts[place, text] > 2 and len(text) >= MIN_REPEATED:
+            if counts[place, text] > 2 and len(text) >= MIN_REPEATED and node.is_statement:
                 yield node, "this statement was there twice before: use a loop or a function"
 
 
+MIN_BLOCK = 5  # statements, the one that holds the others among them
+LONGEST_RUN = 12  # statements
+
+
+def repeated_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A function, a handler or a run of statements is there for the third time, with other names and numbers.
+
+    Bad:
+        local a = Instance.new("Part")
+        a.Size = Vector3.new(1, 2, 3)
+        a.Parent = workspace
+        local b = Instance.new("Part")
+        b.Size = Vector3.new(4, 5, 6)
+        b.Parent = workspace
+        local c = Instance.new("Part")
+        c.Size = Vector3.new(7, 8, 9)
+        c.Parent = workspace
+    Good:
+        for i = 1, 3 do
+            local part = Instance.new("Part")
+            part.Size = Vector3.new(i, i, i)
+            part.Parent = workspace
+        end
+    """
+    for node in (*_repeated_statements(tree), *_repeated_runs(tree)):
+        yield node, "this code was there twice before, with other names or numbers: make a function of it"
+
+
+def _repeated_statements(tree: Tree) -> Iterator[Node]:
+    """Statements with a body of some length, from the third that looks the same; those inside them are left out."""
+    starts = [node.start for node in tree.of(*STATEMENTS) if node.is_statement]
+    alike: dict[tuple[str, int], list[Node]] = {}
+    seen = -1
+    for node in tree.of(*STATEMENTS):
+        if not node.is_statement or node.start == seen:
+            continue
+        seen = node.start
+        inside = bisect_left(starts, node.end) - bisect_left(starts, node.start)
+        if inside >= MIN_BLOCK:
+            alike.setdefault((node.type, inside), []).append(node)
+    flagged_until = 0
+    found = []
+    for nodes in alike.values():
+        counts: dict[Shape, int] = {}
+        for node in nodes if len(nodes) > 2 else ():
+            copy = shape(node, texts=False)
+            counts[copy] = counts.get(copy, 0) + 1
+            if counts[copy] > 2:
+                found.append(node)
+    for node in sorted(found, key=lambda node: node.start):
+        if node.start >= flagged_until:
+            flagged_until = node.end
+            yield node
+
+
+def _repeated_runs(tree: Tree) -> Iterator[Node]:
+    """The first statement of each run of 3 to 12 simple statements, from the third time in a row."""
+    for block in tree.of("block", "chunk"):
+        children = block.children
+        if len(children) < 9:
+            continue
+        shapes = [
+            shape(child, texts=False) if child.end - child.start < 300 else (index,)
+            for index, child in enumerate(children)
+        ]
+        place = 0
+        while place < len(shapes):
+            length = next((n for n in range(3, LONGEST_RUN + 1) if _same(shapes, place, n, 3)), 0)
+            if not length or len(set(shapes[place : place + length])) < 2:
+                place += 1
+                continue
+            place += 2 * length
+            while shapes[place : place + length] == shapes[place - length : place]:
+                yield children[place]
+                place += length
+
+
+def _same(shapes: list[Shape], place: int, length: int, times: int) -> bool:
+    """Whether a run of statements is followed by others that look the same."""
+    if place + times * length > len(shapes) or shapes[place] != shapes[place + length]:
+        return False
+    run = shapes[place : place + length]
+    return all(shapes[place + i * length : place + (i + 1) * length] == run for i in range(1, times))
+
+
+MAX_FUNCTION_LINES = 60
+MAX_STATEMENTS = 50
+_RUN_IN_PLACE = frozenset({"pcall", "xpcall", "task.spawn", "task.defer", "spawn", "coroutine.wrap"})
+
+
 def long_function(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for function in tree.of(*FUNCTIONS):
-        lines = function.last_line - function.line + 1
-        inner = sum(
-            node.last_line - node.line for node in function.walk() if node.type in FUNCTIONS and node != function
-        )
-        if lines - inner > MAX_FUNCTION_LINES:
-            yield function, f"this function has {lines} lines: split it"
+    """A function has more than 60 lines or 50 statements; those of functions inside it count if they run in place.
+
+    Bad:
+        local function number(door)
+            door.a1 = 1; door.a2 = 2; door.a3 = 3; door.a4 = 4; door.a5 = 5; door.a6 = 6; door.a7 = 7;
+            door.b1 = 1; door.b2 = 2; door.b3 = 3; door.b4 = 4; door.b5 = 5; door.b6 = 6; door.b7 = 7;
+            door.c1 = 1; door.c2 = 2; door.c3 = 3; door.c4 = 4; door.c5 = 5; door.c6 = 6; door.c7 = 7;
+            door.d1 = 1; door.d2 = 2; door.d3 = 3; door.d4 = 4; door.d5 = 5; door.d6 = 6; door.d7 = 7;
+            door.e1 = 1; door.e2 = 2; door.e3 = 3; door.e4 = 4; door.e5 = 5; door.e6 = 6; door.e7 = 7;
+            door.f1 = 1; door.f2 = 2; door.f3 = 3; door.f4 = 4; door.f5 = 5; door.f6 = 6; door.f7 = 7;
+            door.g1 = 1; door.g2 = 2; door.g3 = 3; door.g4 = 4; door.g5 = 5; door.g6 = 6; door.g7 = 7;
+            door.h1 = 1; door.h2 = 2; door.h3 = 3; door.h4 = 4; door.h5 = 5; door.h6 = 6; door.h7 = 7;
+        end
+        number(workspace.Door)
+    Good:
+        local function number(door)
+            for i = 1, 7 do
+                door["a" .. i] = i
+            end
+        end
+        number(workspace.Door)
+    """
+    functions = list(tree.of(*FUNCTIONS))
+    lines = {function: function.last_line - function.line + 1 for function in functions}
+    own_lines = dict(lines)
+    statements = dict.fromkeys(functions, 0)
+    around: list[Node] = []
+    for node in tree.of(*STATEMENTS, "function_definition"):
+        while around and around[-1].end <= node.start:
+            around.pop()
+        if around and node.is_statement:
+            statements[around[-1]] += 1
+        if node.type in FUNCTIONS and not _runs_in_place(node):
+            if around:
+                own_lines[around[-1]] -= lines[node] - 1
+            around.append(node)
+    for function in functions:
+        is_long = own_lines[function] > MAX_FUNCTION_LINES or statements[function] > MAX_STATEMENTS
+        if is_long and not _runs_in_place(function):
+            yield function, f"this function has {lines[function]} lines: split it"
+
+
+def _runs_in_place(function: Node) -> bool:
+    """``(function() ... end)()``, ``pcall(function() ... end)``: the code is part of what is around it."""
+    above = function.parent
+    if above is None or function.type != "function_definition":
+        return False
+    if above.type == "arguments":
+        return above.parent is not None and callee(above.parent) in _RUN_IN_PLACE
+    return above.type == "parenthesized_expression" and above.field == "name"
+
+
+MAX_BRANCHES = 25
+
+
+def complex_function(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """A function has more than 25 branches: conditions, loops, ``and`` and ``or``.
+
+    Bad:
+        local function price(n)
+            return n == 1 and 1 or n == 2 and 2 or n == 3 and 3 or n == 4 and 4 or n == 5 and 5 or n == 6 and 6
+                or n == 7 and 7 or n == 8 and 8 or n == 9 and 9 or n == 10 and 10 or n == 11 and 11
+                or n == 12 and 12 or n == 13 and 13 or n == 14 and 14
+        end
+        workspace:SetAttribute("Price", price(3))
+    Good:
+        local PRICES = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 }
+        local function price(n)
+            return PRICES[n]
+        end
+        workspace:SetAttribute("Price", price(3))
+    Like: selene high_cyclomatic_complexity
+    """
+    kinds = ("if_statement", "elseif_statement", "if_expression", "binary_expression", *LOOPS)
+    branches: dict[Node, int] = {}
+    around: list[Node] = []
+    for node in tree.of(*FUNCTIONS, *kinds):
+        while around and around[-1].end <= node.start:
+            around.pop()
+        if node.type in FUNCTIONS:
+            around.append(node)
+        elif around and (node.type != "binary_expression" or node.operator in ("and", "or")):
+            branches[around[-1]] = branches.get(around[-1], 0) + 1
+    for function, count in branches.items():
+        if count > MAX_BRANCHES:
+            yield function, f"this function has {count} branches: split it, or look the answer up in a table"
+
+
+MAX_NESTING = 5
 
 
 def deep_nesting(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    depths: dict[Node, int] = {}
-    for node in tree.nodes:  # parents come first
-        above = depths.get(node.parent, 0) if node.parent else 0
-        depths[node] = above + (node.type == "block")
-        if node.type == "block" and depths[node] == MAX_NESTING + 1:
-            yield node, f"nested {depths[node]} levels deep: return early, or make a function of it"
+    """Code is nested more than five levels deep; each further level is found.
 
-
-def indentation(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    lines = tree.source.split("\n")
-
-    def indent(node: Node) -> str | None:
-        """The blanks before a node that starts its line."""
-        before = lines[node.line - 1][: node.column - 1]
-        return before if not before.strip() else None
-
+    Bad:
+        for _, a in workspace:GetChildren() do
+            for _, b in a:GetChildren() do
+                if b.Name == "B" then
+                    for _, c in b:GetChildren() do
+                        if c.Name == "C" then
+                            if c.Transparency == 1 then
+                                c:Destroy()
+                            end
+                        end
+                    end
+                end
+            end
+        end
+    Good:
+        for _, part in workspace:GetDescendants() do
+            if part.Name == "C" and part.Transparency == 1 then
+                part:Destroy()
+            end
+        end
+    """
+    around: list[int] = []  # where the blocks around end
     for block in tree.of("block"):
-        around = next((above for above in block.ancestors() if above.is_statement), None)
-        first = block.children[0] if block.children else None
-        if around is None or first is None or first.line == around.line:
-            continue
-        outer = lines[around.line - 1]
-        outer = outer[: len(outer) - len(outer.lstrip())]
-        own = indent(first)
-        if own is not None and len(own) <= len(outer):
-            yield first, "indent what stands inside a block"
-        for node in block.children[1:]:
-            if own is not None and indent(node) not in (None, own):
-                yield node, "indent the statements of a block alike"
-
-
-def crammed_line(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for block in tree.of("block", "chunk"):
-        for before, after in zip(block.children, block.children[1:], strict=False):
-            if before.last_line == after.line and after.is_statement:
-                yield after, "start a new line for this statement"
-
-
-def long_line(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    for number, line in enumerate(tree.source.split("\n"), start=1):
-        if len(line.expandtabs(4)) > MAX_LINE and "://" not in line:
-            yield number, f"this line has {len(line)} characters: break it"
+        while around and around[-1] <= block.start:
+            around.pop()
+        around.append(block.end)
+        if len(around) > MAX_NESTING:
+            yield block, f"nested {len(around)} levels deep: return early, or make a function of it"

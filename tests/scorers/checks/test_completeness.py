@@ -1,0 +1,29 @@
+import pytest
+
+from luau_rft.luau.tree import parse
+from luau_rft.scorers.checks import completeness
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("event:Connect(function() end)", 1),
+        ("function M.start() end", 1),
+        ("local function noop() end", 0),
+        ("local callback = options.callback or function() end", 0),
+        ("return { onClose = function() end }", 0),
+    ],
+)
+def test_functions_that_should_do_something(source, count):
+    assert len(list(completeness.empty_function(parse(source), None))) == count
+
+
+@pytest.mark.parametrize("loop", ["for i = 1, 3 do end", "while f() do end", "if a then b() else end"])
+def test_empty_blocks(loop):
+    assert len(list(completeness.empty_block(parse(loop), None))) == 1
+
+
+def test_dead_calls_do_not_make_up_for_prints():
+    prints = "print('a')\n" * 2 + "print('b')\n" * 2
+    assert list(completeness.debug_print(parse(prints + "if false then\n" + "f()\n" * 30 + "end"), None))
+    assert not list(completeness.debug_print(parse(prints + "".join(f"f({i})\n" for i in range(30))), None))
