@@ -8,6 +8,7 @@ from luau_rft.errors import UserError
 from luau_rft.judges.execution import weigh
 from luau_rft.luau.compiler import compile_error
 from luau_rft.luau.sandbox import Program, Result, Sandbox
+from luau_rft.roblox.scripts import split
 from luau_rft.scorers.composite import score_code
 from luau_rft.tasks import Task, load_task, task_folders
 
@@ -69,9 +70,10 @@ def _overlaps(train: list[Task], held_out: list[Task]) -> Iterator[str]:
 
 
 def _source_problems(task: Task) -> Iterator[str]:
-    for name, source in (("reference", task.reference), ("checks", task.checks)):
+    scripts = [("reference", script.line, script.source) for script in split(task.reference, task.kind)]
+    for name, above, source in [*scripts, ("checks", 0, task.checks)]:
         if error := compile_error(source):
-            yield f"{task.folder / name}.luau:{error.line}: does not compile: {error.message}"
+            yield f"{task.folder / name}.luau:{above + error.line}: does not compile: {error.message}"
     reference = task.folder / "reference.luau"
     composite = score_code(task.reference, task.kind).composite
     if composite < MIN_COMPOSITE:

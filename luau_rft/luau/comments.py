@@ -1,7 +1,8 @@
 """Which comments of a program say something."""
 
 import re
-from functools import cached_property
+from bisect import bisect_right
+from functools import cached_property, lru_cache
 from itertools import islice
 
 from luau_rft.luau.compiler import compile_error
@@ -112,12 +113,21 @@ def judged(tree: Tree) -> tuple[list[Comment], list[Comment]]:
     seen: list[set[str]] = []
     for comment in comments(tree):
         words = set(comment.words)
-        repeated = any(len(words & other) >= 0.8 * max(len(words), len(other)) for other in seen[-_LOOK_BACK:])
-        (good if comment.says_something and not repeated else empty).append(comment)
+        (good if comment.says_something and not _repeats(words, seen) else empty).append(comment)
         seen.append(words)
     return good, empty
 
 
+def _repeats(words: set[str], seen: list[set[str]]) -> bool:
+    """Whether an earlier comment has four of five words, counted in the longer of the two."""
+    for other in seen[-_LOOK_BACK:]:
+        least = 0.8 * max(len(words), len(other))
+        if min(len(words), len(other)) >= least and len(words & other) >= least:
+            return True
+    return False
+
+
+@fact
 def useful(tree: Tree) -> list[Comment]:
     """The comments that say something about this program, and stand over it or at code that does something.
 
@@ -129,23 +139,29 @@ def useful(tree: Tree) -> list[Comment]:
     good = judged(tree)[0]
     if not good:
         return []
-    idle, known = _idle_lines(tree), _vocabulary(tree)
+    known = _vocabulary(tree)
     return [
         comment
         for comment in good
-        if (comment.is_header or not idle[comment.code_line]) and not known.isdisjoint(comment.words)
+        if not known.isdisjoint(comment.words) and (comment.is_header or not _is_idle(tree, comment.code_line))
     ]
 
 
-def _idle_lines(tree: Tree) -> bytearray:
-    """By number, the lines whose innermost statement does nothing."""
-    idle = bytearray(tree.source.count("\n") + 3)
-    alive = living(tree)
-    for node in tree.of(*STATEMENTS):  # parents come first
-        if node.is_statement and node.type != "type_definition":
-            first, last = node.line, node.last_line
-            idle[first : last + 1] = bytes([node not in alive]) * (last + 1 - first)
-    return idle
+def _is_idle(tree: Tree, line: int) -> bool:
+    """Whether the innermost statement of a line does nothing."""
+    lines, statements = _statements(tree)
+    place = bisect_right(lines, line)
+    for node in reversed(statements[max(0, place - _LOOK_BACK) : place]):
+        if node.last_line >= line:
+            return node not in living(tree)
+    return False
+
+
+@fact
+def _statements(tree: Tree) -> tuple[list[int], list[Node]]:
+    """The statements in order of the text, and the line that each starts on."""
+    nodes = [node for node in tree.of(*STATEMENTS) if node.is_statement and node.type != "type_definition"]
+    return [node.line for node in nodes], nodes
 
 
 def _vocabulary(tree: Tree) -> set[str]:
@@ -164,6 +180,7 @@ def elides(node: Node) -> bool:
     return _ELIDED.search(first_line) is not None or re.fullmatch(r"--\s*\.\.\.\s*", node.text) is not None
 
 
-def _split(text: str) -> list[str]:
+@lru_cache(maxsize=10_000)  # the same names come again and again
+def _split(text: str) -> tuple[str, ...]:
     """Lower-case words, those joined in camelCase or snake_case taken apart, plurals like singulars."""
-    return [part.lower().rstrip("s") or part.lower() for part in _WORD.findall(text) if len(part) > 1]
+    return tuple([part.lower().rstrip("s") or part.lower() for part in _WORD.findall(text) if len(part) > 1])

@@ -46,7 +46,7 @@ from luau_rft.luau.tree import (
     strip,
 )
 
-ENOUGH = 30  # different statements, after which copies are no longer looked for
+ENOUGH = 8  # different statements, after which copies are no longer looked for
 SUBSTANCE = 3  # a program with fewer statements that do something "has no substance"
 
 _TABLE_CHANGES = frozenset({"table.insert", "table.remove", "table.sort", "table.clear", "table.move", "rawset"})

@@ -70,7 +70,7 @@ class Rules:
         for id, rule in self.rules.items():
             left = rule.limit
             for (line, column), text in sorted((_place(tree, where), text) for where, text in rule.check(tree, kind)):
-                penalty = round(min(rule.penalty, left), 4)
+                penalty = round(max(0.0, min(rule.penalty, left)), 4)
                 left -= penalty
                 lost += penalty
                 findings.append(Finding(id, self.scorer, line, column, text, penalty))

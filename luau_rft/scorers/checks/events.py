@@ -87,9 +87,10 @@ def connection_leak(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """
     if has_gaps(tree):
         return
+    returns_at: dict[Node, float] = {}  # by block: where the rest of it is left to the first run
     for call in tree.method_calls(*_CONNECTING):
-        handler = _repeated_function(call)
-        if handler is None or _is_kept(call) or _is_guarded(call, handler):
+        handler = function_of(call)
+        if handler not in _repeated(tree) or _is_kept(call) or _is_guarded(call, handler, returns_at):
             continue
         if _outlives(call.get("name").get("table")):
             yield call, "this connects once more each time: keep the connection and Disconnect it, or connect outside"
@@ -178,13 +179,6 @@ def _varies(part: Node, loop: Node) -> bool:
     return False
 
 
-def _repeated_function(call: Node) -> Node | None:
-    """The function around a call, if it runs each time that some event happens."""
-    function = function_of(call)
-    repeated = _repeated(call.tree)
-    return function if function in repeated else None
-
-
 @fact
 def _repeated(tree: Tree) -> frozenset[Node]:
     """The functions that are connected to an event which happens many times, and those that they call."""
@@ -213,19 +207,29 @@ def _repeated(tree: Tree) -> frozenset[Node]:
     return frozenset(found)
 
 
-def _is_guarded(call: Node, handler: Node) -> bool:
+def _is_guarded(call: Node, handler: Node, returns_at: dict[Node, float]) -> bool:
     """Whether a condition, around the call or of a return before it, can see to it that this happens once."""
     for above in call.ancestors():
         if above is handler:
             break
         if above.type == "if_statement" and any(_remembers(condition, handler) for condition, _ in branches(above)):
             return True
-        before = (statement for statement in above.children if statement.start < call.start)
-        for statement in before if above.type == "block" else ():
-            is_return = statement.type == "if_statement" and _returns(statement)
-            if is_return and any(_remembers(condition, handler) for condition, _ in branches(statement)):
+        if above.type == "block":
+            if above not in returns_at:
+                returns_at[above] = _guarded_return(above, handler)
+            if returns_at[above] < call.start:
                 return True
     return False
+
+
+def _guarded_return(block: Node, handler: Node) -> float:
+    """Where the first return of a block stands that depends on what an earlier run has left."""
+    for statement in block.children:
+        conditions = [condition for condition, _ in branches(statement)] if statement.type == "if_statement" else []
+        is_left = bool(conditions) and any(node.type == "return_statement" for node in own_nodes(statement))
+        if is_left and any(_remembers(condition, handler) for condition in conditions):
+            return statement.start
+    return float("inf")
 
 
 def _remembers(condition: Node | None, handler: Node) -> bool:
@@ -242,10 +246,6 @@ def _remembers(condition: Node | None, handler: Node) -> bool:
         if strip(variable.value).type in ("table_constructor", "function_call"):
             return True
     return False
-
-
-def _returns(statement: Node) -> bool:
-    return any(node.type == "return_statement" for node in own_nodes(statement))
 
 
 def _outlives(event: Node) -> bool:

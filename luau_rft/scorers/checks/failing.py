@@ -445,8 +445,9 @@ def _told_by(success: Variable) -> Iterator[Variable]:
 
 def _is_test(use: Node) -> bool:
     """Whether a value is only asked for or copied: ``if data``, ``data == nil``, ``local loaded = data``."""
-    copied = use.parent.type == "expression_list" and use.parent.parent.type == "assignment_statement"
-    return copied or use.field == "condition" or use.parent.operator in ("==", "~=", "not", "and")
+    if use.parent.type == "expression_list" and use.parent.parent.type == "assignment_statement":
+        return all(target.type == "identifier" for target in targets_and_values(use.parent.parent)[0])
+    return use.field == "condition" or use.parent.operator in ("==", "~=", "not", "and")
 
 
 def _in_loop(call: Node) -> bool:

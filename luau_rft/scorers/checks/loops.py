@@ -246,8 +246,7 @@ def _can_end(loop: Node, reached: list[_Part]) -> bool:
         if guards is None:
             return True
         conditions += guards
-    state = _State(loop, reached)
-    return any(map(state.may_change, conditions))
+    return bool(conditions) and any(map(_State(loop, reached).may_change, conditions))
 
 
 def _guards(leaf: Node, loop: Node) -> list[Node] | None:

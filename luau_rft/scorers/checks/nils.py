@@ -102,16 +102,15 @@ class _Flow:
 
     def unchecked(self) -> Iterable[Node]:
         """The first use in each function of each value that may be nil there."""
-        for source in self.sources:
+        pending = sorted(self.sources, key=_start, reverse=True)
+        for source in pending:
             self.groups.setdefault(self._key(source), []).append(source)
         for target in _targets(self.tree) if self.groups else ():
             if (key := self._key(target)) in self.groups:
                 self.groups[key].append(target)
-        pending = sorted(self.sources, key=lambda node: node.start)
-        pending.reverse()
         while pending:
             pending += self._follow(pending.pop())
-        return sorted(self.found.values(), key=lambda node: node.start)
+        return sorted(self.found.values(), key=_start)
 
     def _follow(self, node: Node) -> list[Node]:
         """Look at where an expression that may be nil ends up; returns the expressions that may be nil for that."""
@@ -142,7 +141,7 @@ class _Flow:
     def _reads(self, variable: Variable, start: int) -> list[Node]:
         """Where a variable is read after ``start`` and before it has often been set again, the last first."""
         if variable not in self.uses:
-            reads = sorted(variable.reads, key=lambda read: read.start)
+            reads = sorted(variable.reads, key=_start)
             self.uses[variable] = reads, sorted(write.start for write in variable.writes)
         reads, writes = self.uses[variable]
         at = bisect_right(writes, start) + _MAX_WRITES
