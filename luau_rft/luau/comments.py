@@ -24,6 +24,8 @@ _ELIDED = re.compile(
     r"|^\.\.\.|^(?:\w+ )?(?:more|other|additional|existing|remaining) (?:\w+ )?(?:code|logic|functions?)(?: here)?$",
     re.IGNORECASE,
 )
+# One of these is in everything that _ELIDED finds; to look for them first is much faster.
+_ELISION_HINTS = ("rest", "your", "implement", "here", "brevity", "...", "code", "logic", "function")
 _NOTICE = re.compile(r"copyright|licen[sc]e|https?://|@\w+|generated", re.IGNORECASE)
 _WORD = re.compile(r"[A-Z]?[a-z']+|[A-Z]+(?![a-z])|[^\W\d_a-zA-Z]+")
 _LOOK_BACK = 40  # comments; one that repeats an earlier one mostly stands near it
@@ -177,7 +179,10 @@ def _vocabulary(tree: Tree) -> set[str]:
 def elides(node: Node) -> bool:
     """Whether a comment stands for code that was left out."""
     first_line = node.text.lstrip("-[= ").split("\n", 1)[0].rstrip("]= !:.")
-    return _ELIDED.search(first_line) is not None or re.fullmatch(r"--\s*\.\.\.\s*", node.text) is not None
+    lower = first_line.lower()
+    if not any(hint in lower for hint in _ELISION_HINTS):
+        return not first_line and node.text.rstrip().endswith("...") and "\n" not in node.text
+    return _ELIDED.search(first_line) is not None
 
 
 @lru_cache(maxsize=10_000)  # the same names come again and again

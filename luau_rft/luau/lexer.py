@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 # A string without its closing quote ends with the line, an open long bracket with the text: nothing is ever lost.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
     (?P<comment> --\[(?P<c>=*)\[ .*? (?:\](?P=c)\]|\Z) | --[^\n]* )
   | (?P<string> \[(?P<s>=*)\[ .*? (?:\](?P=s)\]|\Z)
@@ -38,5 +38,5 @@ def tokens(source: str) -> Iterator[Token]:
     >>> [token.text for token in tokens("x += 1 -- more")]
     ['x', '+=', '1', '-- more']
     """
-    for match in _TOKEN.finditer(source):
+    for match in TOKEN.finditer(source):
         yield Token(match.lastgroup, match[0], match.start())

@@ -44,7 +44,7 @@ def resolve(tree: Tree) -> Scopes:
 
 
 class _Resolver:
-    """Goes through the text once; what happens at the end of a statement or scope waits on a stack until it is reached."""
+    """Goes through the text once; what happens at the end of a statement or scope waits on a stack until then."""
 
     def __init__(self, tree: Tree) -> None:
         self.result = Scopes()
@@ -173,12 +173,20 @@ def loop_names(loop: Node) -> list[Node]:
 
 def targets_and_values(node: Node) -> tuple[list[Node], list[Node]]:
     """The left and the right side of a local declaration, an assignment or an update such as ``+=``."""
-    lists = node.children
-    if node.type == "variable_declaration" and lists and lists[0].type == "assignment_statement":
-        lists = lists[0].children
-    left = [child for part in lists if part.type == "variable_list" for child in part.all("name")]
-    right = [child for part in lists if part.type == "expression_list" for child in part.children]
-    return left, right
+    known = _sides(node.tree)
+    if node not in known:
+        lists = node.children
+        if node.type == "variable_declaration" and lists and lists[0].type == "assignment_statement":
+            lists = lists[0].children
+        left = [child for part in lists if part.type == "variable_list" for child in part.all("name")]
+        right = [child for part in lists if part.type == "expression_list" for child in part.children]
+        known[node] = left, right
+    return known[node]
+
+
+@fact
+def _sides(tree: Tree) -> dict[Node, tuple[list[Node], list[Node]]]:
+    return {}  # filled as they are asked for: many rules look at the same statements
 
 
 def parameter_names(parameters: Node) -> list[Node]:

@@ -12,7 +12,7 @@ import tree_sitter
 import tree_sitter_luau
 
 from luau_rft.luau.compiler import compile_error
-from luau_rft.luau.lexer import tokens
+from luau_rft.luau.lexer import TOKEN
 
 # tree-sitter's recovery is quadratic: 200,000 characters of prose take it 12 seconds, 50,000 take less than one.
 MAX_BROKEN_CHARACTERS = 50_000
@@ -105,6 +105,14 @@ class Node:
     @property
     def last_line(self) -> int:
         return bisect_right(self.tree._line_starts, max(self.start, self.end - 1))
+
+    @property
+    def size(self) -> int:
+        """How many nodes this is made of, itself included."""
+        last = self
+        while last.children:
+            last = last.children[-1]
+        return last.order - self.order + 1
 
     def walk(self) -> "Iterator[Node]":
         """This node and all below it, in the order of the text."""
@@ -409,13 +417,13 @@ def _without_difficult_types(source: str) -> tuple[bytes, list[str]]:
     Also the words that were overwritten.
     """
     text = source.encode().decode("latin-1")  # one character a byte, so that the tree's offsets stay right
-    stream = [token for token in tokens(text) if token.kind != "comment"]
-    words = [token.text for token in stream]
+    stream = [match for match in TOKEN.finditer(text) if match.lastgroup != "comment"]
+    words = [match[0] for match in stream]
     pieces, hidden, done, position = [], [], 0, 0
     while position < len(stream):
         last, replacement = _difficult_type(words, position) if words[position] in _DIFFICULT else (None, "")
         if last is not None:
-            start, end = stream[position].start, stream[last].end
+            start, end = stream[position].start(), stream[last].end()
             blank = re.sub(r"[^\n]", " ", text[start:end])
             pieces += [text[done:start], replacement, blank[len(replacement) :]]
             hidden += words[position : last + 1]

@@ -85,7 +85,7 @@ def _score(parts: list[tuple[str, str | None, int]]) -> Scores:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Python's collector would go over a growing tree again and again; what is left of it is freed by `Tree.release`."""
+    """Python's collector would go over a growing tree again and again; `Tree.release` frees it in the end."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

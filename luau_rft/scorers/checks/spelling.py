@@ -1,6 +1,7 @@
 """Names that differ by a slip of the keyboard."""
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 _LONGEST = 60  # longer names are compared with none, which keeps the index small
 
@@ -9,10 +10,15 @@ class Spellings:
     """A set of names that can be asked for those that one typing error away from a given one."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names: dict[str, list[str]] = {}
-        for name in dict.fromkeys(names):
+        self._all = list(dict.fromkeys(names))
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for name in self._all:
             for rest in _rests(name):
-                self._names.setdefault(rest, []).append(name)
+                index.setdefault(rest, []).append(name)
+        return index
 
     def near(self, name: str) -> list[str]:
         """The other names that one edit, or letters of another case, make of ``name``; those by case first.

@@ -1,6 +1,7 @@
 """Functions and blocks of sensible size, each thing once."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 
 from luau_rft.luau.shapes import Shape, shape
@@ -69,7 +70,7 @@ def repeated_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
 def _repeated_statements(tree: Tree) -> Iterator[Node]:
     """Statements with a body of some length, from the third that looks the same; those inside them are left out."""
     starts = [node.start for node in tree.of(*STATEMENTS) if node.is_statement]
-    alike: dict[tuple[str, int], list[Node]] = {}
+    alike: dict[tuple[str, int, int], list[Node]] = {}
     seen = -1
     for node in tree.of(*STATEMENTS):
         if not node.is_statement or node.start == seen:
@@ -77,7 +78,7 @@ def _repeated_statements(tree: Tree) -> Iterator[Node]:
         seen = node.start
         inside = bisect_left(starts, node.end) - bisect_left(starts, node.start)
         if inside >= MIN_BLOCK:
-            alike.setdefault((node.type, inside), []).append(node)
+            alike.setdefault((node.type, inside, node.size), []).append(node)
     flagged_until = 0
     found = []
     for nodes in alike.values():
@@ -99,8 +100,11 @@ def _repeated_runs(tree: Tree) -> Iterator[Node]:
         children = block.children
         if len(children) < 9:
             continue
+        sizes = Counter((child.type, child.size) for child in children)
         shapes = [
-            shape(child, texts=False) if child.end - child.start < 300 else (index,)
+            shape(child, texts=False)
+            if sizes[child.type, child.size] > 2 and child.end - child.start < 300
+            else (index,)  # like no other
             for index, child in enumerate(children)
         ]
         place = 0
