@@ -1,6 +1,7 @@
 # make repro   the whole pipeline with params.yaml, then the results table
 # make demo    the tiny profile in a temporary copy
 # make test    the tests
+# make fuzz    the scorers on 10,000 random texts (minutes)
 # Every target first makes .venv with the versions of constraints.txt.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(VENV)
 
-.PHONY: repro demo test lint setup clean
+.PHONY: repro demo test fuzz lint setup clean
 
 repro: setup
 	dvc repro
@@ -19,6 +20,9 @@ demo: setup
 
 test: setup
 	pytest
+
+fuzz: setup
+	FUZZ_CASES=10000 pytest tests/scorers/test_fuzz.py
 
 lint: setup
 	ruff check .

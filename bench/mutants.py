@@ -56,12 +56,16 @@ class Kind:
 
 
 def mutants(source: str, kind: str, seed: str, most: int | None = None) -> tuple[int, list[Edit]]:
-    """How many places of a valid program a fault of that kind fits, and up to ``most`` such edits, chosen by ``seed``.
+    """How many places of a program a fault of that kind fits, and up to ``most`` such edits, chosen by ``seed``.
+
+    A program that does not compile has no place for a fault.
 
     >>> edits = mutants("while true do task.wait() end", "loop_yield", "1")[1]
     >>> edits[0].apply("while true do task.wait() end")
     'while true do  end'
     """
+    if compile_error(source) is not None:
+        return 0, []
     rng = random.Random(f"{seed}:{kind}")
     edits = list(KINDS[kind].find(Names(parse(source)), rng))
     rng.shuffle(edits)

@@ -14,8 +14,8 @@ import tree_sitter_luau
 from luau_rft.luau.compiler import compile_error
 from luau_rft.luau.lexer import TOKEN
 
-# tree-sitter's recovery is quadratic: 200,000 characters of prose take it 12 seconds, 50,000 take less than one.
-MAX_BROKEN_CHARACTERS = 50_000
+# tree-sitter's recovery is quadratic: 200,000 characters of prose take it 12 seconds, 50,000 of brackets alone 10.
+MAX_BROKEN_CHARACTERS = 20_000
 # Levels of the tree. People write less than 100; the rules take time by depth, and the compiler refuses most of what is
 # deeper.
 MAX_DEPTH = 500

@@ -71,7 +71,7 @@ class Rules:
             left = rule.limit
             for (line, column), text in sorted((_place(tree, where), text) for where, text in rule.check(tree, kind)):
                 penalty = round(max(0.0, min(rule.penalty, left)), 4)
-                left -= penalty
+                left = round(left - penalty, 4)
                 lost += penalty
                 findings.append(Finding(id, self.scorer, line, column, text, penalty))
         findings.sort(key=lambda finding: (finding.line, finding.column))

@@ -33,8 +33,8 @@ def explain(rule: Rule) -> Explanation:
     """The explanation of a rule.
 
     >>> from luau_rft.scorers.bugs import RULES
-    >>> explain(RULES.rules["endless-loop"]).bad
-    ('while true do\\n    workspace.Name = "a"\\nend',)
+    >>> explain(RULES.rules["endless-loop"]).bad[0]
+    'while true do\\n    workspace.Name = "a"\\nend'
     """
     text = inspect.getdoc(rule.check) or ""
     parts = re.split(rf"^({'|'.join(_SECTIONS)}):", text, flags=re.MULTILINE)

@@ -6,7 +6,7 @@ Habits from other languages cost a little more. Those that compile cost only whe
 from luau_rft.luau.substance import read_share
 from luau_rft.luau.tree import Tree, parse
 from luau_rft.scorers.base import Rule, Rules, Score
-from luau_rft.scorers.checks import broken, foreign
+from luau_rft.scorers.checks import broken, foreign, foreign_values
 
 BROKEN = 0.5  # what not compiling costs; the other half is lost in proportion to what is not inside good statements
 
@@ -22,15 +22,15 @@ RULES = Rules(
         Rule(foreign.foreign_comment, 0.05, 0.1, "Comments start with --; // divides and # counts."),
         Rule(foreign.foreign_operator, 0.05, 0.1, "Luau writes ~=, and, or, not and += 1."),
         Rule(foreign.foreign_keyword, 0.05, 0.1, "Words of Python, JavaScript or C have another form in Luau."),
-        Rule(foreign.foreign_name, 0.05, 0.1, "Constants and functions of other languages are nil in Luau."),
+        Rule(foreign.foreign_name, 0.1, 0.3, "Constants and functions of other languages are nil in Luau."),
         Rule(foreign.foreign_string, 0.05, 0.1, "Luau has other ways to fill in and to cut texts."),
         Rule(foreign.braces, 0.05, 0.05, "Blocks end with `end`; braces make tables."),
         Rule(foreign.colon_block, 0.05, 0.1, "Blocks stand between words; a colon calls a method or gives a type."),
         Rule(foreign.assigned_condition, 0.05, 0.1, "An assignment is a statement in Luau and has no value."),
         # These compile.
-        Rule(foreign.added_string, 0.2, 0.4, "Adding a text that is no number raises an error."),
-        Rule(foreign.foreign_method, 0.2, 0.4, "Calling what a table or text does not have raises an error."),
-        Rule(foreign.self_without_colon, 0.2, 0.4, "Without a colon `self` is nil, and indexing nil raises an error."),
+        Rule(foreign_values.added_string, 0.2, 0.4, "Adding a text that is no number raises an error."),
+        Rule(foreign_values.foreign_method, 0.2, 0.4, "Calling what a table or text does not have raises an error."),
+        Rule(foreign_values.self_without_colon, 0.2, 0.4, "Without a colon `self` is nil, and has no fields."),
     ],
     needs_substance=False,
 )

@@ -89,15 +89,15 @@ def test_rule(rule, bad, good):
 
 
 def test_penalties_lower_the_value_up_to_the_rules_limit():
-    call = "workspace.Name = store:GetAsync('{}')\n"
-    values = [score(STORE + "".join(call.format(i) for i in range(n))).value for n in (1, 2, 3, 4)]
-    # With one call there are two statements that do something, a third of the credit is missing.
-    limit = RULES.rules["unprotected-call"].limit
-    assert values[1] == pytest.approx(1 - 2 * RULES.rules["unprotected-call"].penalty)
-    assert values[2:] == [pytest.approx(1 - limit)] * 2
-    findings = score(STORE + "".join(call.format(i) for i in range(4))).findings
-    assert [finding.line for finding in findings] == [2, 3, 4, 5]
-    assert sum(finding.penalty for finding in findings) == pytest.approx(limit)
+    rule = RULES.rules["unprotected-call"]
+    doing = "workspace.Gravity = 5\nscript.Parent:Destroy()\nworkspace.Door.Touched:Connect(print)\n"
+    calls = [f"workspace.Name = store:GetAsync('{i}')\n" for i in range(5)]
+    for n in range(1, 6):
+        result = score(STORE + doing + "".join(calls[:n]))
+        lost = min(n * rule.penalty, rule.limit)
+        assert result.value == pytest.approx(1 - lost)
+        assert [finding.line for finding in result.findings] == list(range(5, 5 + n))
+        assert sum(finding.penalty for finding in result.findings) == pytest.approx(lost)
 
 
 def test_code_that_does_little_has_little_credit():

@@ -36,6 +36,12 @@ def spot(tree: Tree, token: Token) -> Spot | int:
     return Spot(len(before.encode("utf-8", "replace"))) if tree.data else before.count("\n") + 1
 
 
+def line_end(tree: Tree, token: Token) -> int:
+    """Where the line of a token ends."""
+    end = tree.source.find("\n", token.start)
+    return end if end >= 0 else len(tree.source)
+
+
 def few(check: Check) -> Check:
     """The first hits of a check; a text of nothing but exclamation marks need not be told so 200,000 times."""
 

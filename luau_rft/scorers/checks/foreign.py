@@ -1,15 +1,11 @@
-"""Habits from other languages, with the Luau way in the message.
-
-Most are looked for only in code that does not compile, where they are the likely reason. Those that compile and are
-certain to fail when they run are looked for everywhere.
-"""
+"""Habits from other languages that keep code from compiling, with the Luau way in the message."""
 
 import re
 from collections.abc import Iterator
 
-from luau_rft.luau.lexer import Token, tokens
-from luau_rft.luau.scopes import Variable, function_of, resolve
-from luau_rft.luau.tree import Node, Tree, callee, last_name, strip
+from luau_rft.luau.lexer import Token
+from luau_rft.luau.scopes import resolve
+from luau_rft.luau.tree import Node, Tree, fact
 from luau_rft.scorers.base import Hit
 from luau_rft.scorers.checks.broken import (
     CLOSING,
@@ -19,6 +15,7 @@ from luau_rft.scorers.checks.broken import (
     broken_lines,
     broken_tokens,
     few,
+    line_end,
     spot,
 )
 
@@ -45,7 +42,7 @@ def foreign_comment(tree: Tree, kind: str | None) -> Iterator[Hit]:
         words = all(word.kind == "name" and word.text not in KEYWORDS for word in after)
         is_end = token.text == "//" or (token.text == "#" and _is_operand(before))
         if is_end and words and token.start > commented and "\n" not in tree.source[before.end : after[-1].start]:
-            commented = _line_end(tree, token)
+            commented = line_end(tree, token)
             yield spot(tree, token), f"a comment starts with --, not {token.text}"
     for number, line in broken_lines(tree):
         start = line.lstrip()
@@ -98,7 +95,7 @@ def foreign_operator(tree: Tree, kind: str | None) -> Iterator[Hit]:
         elif token.kind == "symbol" and token.text in _OPERATORS:
             yield spot(tree, token), _OPERATORS[token.text]
         elif token.text == "?":
-            rest = tree.source[token.start + 1 : min(_line_end(tree, token), token.start + 200)]
+            rest = tree.source[token.start + 1 : min(line_end(tree, token), token.start + 200)]
             if re.match(r"\.\w", rest):
                 yield spot(tree, token), "there is no ?.: write `a and a.b`"
             elif rest.startswith("?"):
@@ -184,7 +181,7 @@ def foreign_keyword(tree: Tree, kind: str | None) -> Iterator[Hit]:
     for token in broken_tokens(tree):
         if token.text in _KEYWORDS and _is_foreign_place(tree, before, token):
             pattern, message = _KEYWORDS[token.text]
-            if re.match(pattern, tree.source[token.start : min(_line_end(tree, token), token.start + 200)]):
+            if re.match(pattern, tree.source[token.start : min(line_end(tree, token), token.start + 200)]):
                 yield spot(tree, token), message
         before = token
 
@@ -221,8 +218,14 @@ _BEFORE_FIELD_OR_TYPE = frozenset({".", ":", "::", "|", "&", "<", "local"})
 def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A constant or function of another language, such as ``None``, ``null``, ``True``, ``this`` or ``len``.
 
-    Where the code compiles, ``undefined-global`` finds them.
+    Much of that compiles: Luau takes the name for a global that is never set.
 
+    Bad:
+        local door = workspace:FindFirstChild("Door")
+        print(door == None)
+    Good:
+        local door = workspace:FindFirstChild("Door")
+        print(door == nil)
     Bad:
         if door == None:
             print("no door")
@@ -231,6 +234,8 @@ def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
             print("no door")
         end
     """
+    for node in foreign_globals(tree):
+        yield node, f"there is no `{node.text}`: {_NAMES[node.text]}"
     stream = broken_tokens(tree)
     for i, token in enumerate(stream):
         if token.kind != "name" or token.text not in _NAMES or (i and stream[i - 1].text in _BEFORE_FIELD_OR_TYPE):
@@ -241,6 +246,21 @@ def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
             continue
         if not re.search(rf"\b(?:local|function)\s+{token.text}\b", tree.source):
             yield spot(tree, token), f"there is no `{token.text}`: {_NAMES[token.text]}"
+
+
+@fact
+def foreign_globals(tree: Tree) -> tuple[Node, ...]:
+    """Where code that compiles reads a constant, or calls a function, of another language."""
+    if tree.compile_error is not None:
+        return ()
+    scopes = resolve(tree)
+    defined = {node.text for node in scopes.global_writes}
+    names = _NAMES.keys() - defined
+    return tuple(
+        node
+        for node in scopes.global_reads
+        if node.text in names and (node.text not in _CALLED or node.parent.type == "function_call")
+    )
 
 
 @few
@@ -338,186 +358,8 @@ def assigned_condition(tree: Tree, kind: str | None) -> Iterator[Hit]:
                 break
 
 
-@few
-def added_string(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    """A text joined with ``+``. It compiles, and raises an error when it runs: ``+`` takes numbers.
-
-    Bad:
-        print("Hello " + script.Name)
-    Bad:
-        local list = ""
-        list += ", "
-    Good:
-        print("Hello " .. script.Name)
-    Good:
-        local list = ""
-        list ..= ", "
-    Good:
-        print("10" + 5)
-    """
-    if not re.search(r"[\"'`\]]\s*\+|\+=?\s*[\"'`\[]", tree.source):
-        return
-    stream = tuple(token for token in tokens(tree.source) if token.kind != "comment")
-    told = -1
-    for i, token in enumerate(stream[1:-1], start=1):
-        if token.text not in ("+", "+=") or token.start < told:
-            continue
-        before, after = stream[i - 1], stream[i + 1]
-        if _is_text(after) or (_is_text(before) and not _is_argument(stream, i - 1)):
-            told = _line_end(tree, token)  # one finding for a chain of them
-            yield spot(tree, token), f"texts are joined with {token.text.replace('+', '..')}, {token.text} adds numbers"
-
-
-_METHODS = {
-    **dict.fromkeys(("push", "append", "add", "push_back", "Add"), "table.insert(list, value)"),
-    **dict.fromkeys(("pop", "shift", "splice"), "table.remove(list, position)"),
-    **dict.fromkeys(("includes", "indexOf", "contains", "index"), "table.find(list, value)"),
-    **dict.fromkeys(("forEach", "map", "filter", "items", "values", "keys", "each"), "for key, value in list do"),
-    **dict.fromkeys(("length", "size", "count", "Length", "Count"), "#list"),
-    "join": "table.concat(list, separator)",
-    "slice": "table.move(list, first, last, 1, {})",
-}
-_TEXT_METHODS = {
-    **dict.fromkeys(("length", "size", "Length"), "#text"),
-    **dict.fromkeys(("toUpperCase", "toUpper", "ToUpper"), "string.upper(text)"),
-    **dict.fromkeys(("toLowerCase", "toLower", "ToLower"), "string.lower(text)"),
-    **dict.fromkeys(("trim", "strip", "Trim"), 'string.match(text, "^%s*(.-)%s*$")'),
-    **dict.fromkeys(("includes", "indexOf", "contains", "Contains"), "string.find(text, part, 1, true)"),
-    **dict.fromkeys(("substring", "substr", "slice", "charAt", "Substring"), "string.sub(text, first, last)"),
-    **dict.fromkeys(("startsWith", "startswith", "StartsWith"), "string.sub(text, 1, #start) == start"),
-    **dict.fromkeys(("endsWith", "endswith", "EndsWith"), "string.sub(text, -#ending) == ending"),
-    **dict.fromkeys(("replace", "replaceAll", "Replace"), "string.gsub(text, pattern, other)"),
-}
-_KEEP_FIELDS = frozenset({"print", "pairs", "ipairs", "next", "unpack", "type", "typeof", "tostring", "select"})
-
-
-@few
-def foreign_method(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    """A method or field that lists and texts have in other languages, on a table or text that has none of that name.
-
-    It compiles; the call raises an error, the field is nil.
-
-    Bad:
-        local names = {}
-        names.push(script.Name)
-        print(names.length)
-    Bad:
-        local title = "Hello"
-        print(title.toUpperCase())
-    Good:
-        local names = {}
-        table.insert(names, script.Name)
-        print(#names)
-    Good:
-        local queue = {}
-        function queue.push(value)
-            table.insert(queue, value)
-        end
-        queue.push(script.Name)
-    """
-    for node in tree.of("dot_index_expression", "method_index_expression"):
-        name = last_name(node)
-        if name not in _METHODS and name not in _TEXT_METHODS:
-            continue
-        owner = node.get("table")
-        variable = resolve(tree).of.get(owner) if owner is not None and owner.type == "identifier" else None
-        if variable is None or variable.value is None or variable.writes:
-            continue
-        value = strip(variable.value)
-        if value.type == "string" and name in _TEXT_METHODS:
-            yield node, f"texts have no `{name}`: write {_TEXT_METHODS[name]}"
-        elif value.type == "table_constructor" and name in _METHODS and _is_plain_list(variable, value):
-            yield node, f"tables have no `{name}`: write {_METHODS[name]}"
-
-
-@few
-def self_without_colon(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    """A field of ``self`` where there is no ``self``: in a function declared with a dot, or outside of any.
-
-    Bad:
-        local Door = {}
-        function Door.open()
-            self.isOpen = true
-        end
-    Good:
-        local Door = {}
-        function Door:open()
-            self.isOpen = true
-        end
-    """
-    if not re.search(r"\bself\b", tree.source):
-        return
-    scopes = resolve(tree)
-    if any(node.text == "self" for node in scopes.global_writes):
-        return
-    told = set()
-    for node in scopes.global_reads:
-        if node.text != "self" or node.field != "table":
-            continue
-        function = function_of(node)
-        is_known = tree.compile_error is None or (
-            function is not None and not any(above.type == "ERROR" for above in node.ancestors())
-        )
-        if is_known and function not in told:
-            told.add(function)
-            name = function.get("name") if function is not None else None
-            how = f"declare `{name.text.replace('.', ':')}`" if name is not None and "." in name.text else "pass it"
-            yield node, f"there is no `self` here: {how}" + ("" if "declare" in how else " as a parameter")
-
-
-def _line_end(tree: Tree, token: Token) -> int:
-    end = tree.source.find("\n", token.start)
-    return end if end >= 0 else len(tree.source)
-
-
-def _is_text(token: Token) -> bool:
-    """Whether a token is a text that cannot be read as a number."""
-    if token.kind != "string":
-        return False
-    text = re.sub(r"^\[=*\[|\]=*\]$|^[\"'`]|[\"'`]$", "", token.text)
-    text = re.sub(r"\{[^}]*\}", "0", text) if token.text[0] == "`" else text
-    return re.fullmatch(r"\s*[-+]?(?:0[xX][\da-fA-F]+|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|inf|nan)\s*", text) is None
-
-
 def _is_operand(token: Token) -> bool:
     """Whether a value can end with this token, so that only an operator can follow it on the line."""
     return token.text in CLOSING or (
         token.kind != "symbol" and token.text not in KEYWORDS - {"nil", "true", "false", "end"}
     )
-
-
-def _is_argument(stream: tuple[Token, ...], position: int) -> bool:
-    """Whether the text at ``position`` is the argument of a call without parentheses, or its length is taken."""
-    before = stream[position - 1] if position else None
-    if before is None or before.text in KEYWORDS or before.text == "print":
-        return False  # `print "a" + b` is Python, and no call of print
-    return before.kind in ("name", "string") or before.text in ("#", ")", "]", "}")
-
-
-def _is_plain_list(variable: Variable, value: Node) -> bool:
-    """Whether a table can have no field but positions: it is filled by nothing that could give it one."""
-    if any(field.get("name") is not None for field in value.children):
-        return False
-    for node in variable.reads:
-        use = node.parent
-        if node.field == "table" and use is not None:
-            if use.type == "bracket_index_expression":
-                if not _is_number(use.get("field")):
-                    return False
-            elif use.field == "name" and use.parent.type in ("variable_list", "function_declaration"):
-                return False
-        elif use is not None and use.type == "arguments":
-            call = use.parent
-            if call is None or not (callee(call).startswith("table.") or callee(call) in _KEEP_FIELDS):
-                return False
-        elif use is None or not (use.type in ("unary_expression", "binary_expression") or _is_iterated(use)):
-            return False
-    return True
-
-
-def _is_iterated(use: Node) -> bool:
-    return use.type == "expression_list" and use.parent is not None and use.parent.type == "for_generic_clause"
-
-
-def _is_number(index: Node | None) -> bool:
-    return index is not None and (index.type == "number" or index.text.startswith("#"))

@@ -7,6 +7,7 @@ from luau_rft.luau.scopes import Variable, resolve
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, arguments, fact
 from luau_rft.roblox.api import database
 from luau_rft.scorers.base import Hit
+from luau_rft.scorers.checks.foreign import foreign_globals
 from luau_rft.scorers.checks.spelling import Spellings
 from luau_rft.scorers.checks.variables import has_gaps, is_update
 
@@ -33,6 +34,7 @@ def undefined_global(tree: Tree, kind: str | None) -> Iterator[Hit]:
         return
     scopes = resolve(tree)
     defined = {node.text for node in scopes.global_writes if not is_update(node)}
+    defined |= {"self", *(node.text for node in foreign_globals(tree))}  # syntax has rules for these
     unknown: dict[str, Node] = {}
     for node in scopes.global_reads:
         name = node.text
@@ -41,7 +43,7 @@ def undefined_global(tree: Tree, kind: str | None) -> Iterator[Hit]:
     if unknown.keys() & _TEST_NAMES and _is_test(tree):
         unknown = {name: node for name, node in unknown.items() if name not in _TEST_NAMES}
     for name, node in unknown.items():
-        yield node, f"`{name}` is defined nowhere{_FOREIGN_NAMES.get(name) or _suggestion(node)}"
+        yield node, f"`{name}` is defined nowhere{_HINTS.get(name) or _suggestion(node)}"
 
 
 def global_variable(tree: Tree, kind: str | None) -> Iterator[Hit]:
@@ -101,19 +103,7 @@ def _is_known(name: str) -> bool:
     return name in api.globals or api.has_statics(name) or name == "Enum"
 
 
-_FOREIGN_NAMES = {
-    "None": ": write nil",
-    "null": ": write nil",
-    "undefined": ": write nil",
-    "True": ": write true",
-    "False": ": write false",
-    "this": ": write self, inside a function declared with a colon",
-    "console": ": write print(...)",
-    "len": ": write #value",
-    "str": ": write tostring(value)",
-    "int": ": write math.floor(value) or tonumber(text)",
-    "range": ": write for i = first, last do",
-    "self": ": it exists only in functions declared with a colon",
+_HINTS = {
     "player": ": a server script gets players from Players.PlayerAdded, a LocalScript from Players.LocalPlayer",
 }
 

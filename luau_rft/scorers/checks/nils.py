@@ -57,7 +57,6 @@ def nil_index(tree: Tree, kind: str | None) -> Iterator[Hit]:
         Players.PlayerAdded:Connect(function(player)
             print((player:GetAttribute("Coins") or 0) + 1)
         end)
-    Like: Luau TypeError
     """
     for node in _Flow(tree).unchecked():
         text = node.text if node.end - node.start <= 40 else f"{node.text[:37]}..."
