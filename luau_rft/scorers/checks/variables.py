@@ -182,7 +182,8 @@ def shadowing(tree: Tree, kind: str | None) -> Iterator[Hit]:
 
 def is_update(node: Node) -> bool:
     """Whether ``node`` is the target of ``+=`` or one of its kind, which needs a value to be there already."""
-    return node.parent is not None and node.parent.parent is not None and node.parent.parent.type == "update_statement"
+    parent = node.parent
+    return parent is not None and parent.type == "variable_list" and parent.parent.type == "update_statement"
 
 
 def _is_used(variable: Variable, tree: Tree) -> bool:
