@@ -435,7 +435,7 @@ _KEYWORDS = (
 KINDS = {
     "dropped_end": Kind(dropped_end, "syntax", 0.98, compiles=False),
     "python": Kind(python, "syntax", 0.98, compiles=False),
-    "python_constant": Kind(python_constant, "bugs", 0.98),
+    "python_constant": Kind(python_constant, "syntax", 0.98),
     "misspelt_local": Kind(misspelt_local, "bugs", 0.98),
     "misspelt_method": Kind(misspelt_method, "api", 0.98),
     "wrong_service": Kind(wrong_service, "api", 0.98),

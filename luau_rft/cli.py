@@ -39,6 +39,34 @@ def score(
 
 
 @app.command()
+def run(
+    file: Annotated[str, typer.Argument(help="A script, several under headers, or - for stdin.")],
+    checks: Annotated[str | None, typer.Option(help="A checks.luau to play against it.")] = None,
+    seconds: Annotated[float, typer.Option(help="Game time to run for, or that a check may take.")] = 10.0,
+    kind: Annotated[
+        str | None, typer.Option(help="server, client or module; by default the file's name, or server.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """Run a script on the headless engine: output, errors by line, checks."""
+    from luau_rft.judges.command import run_file
+
+    sys.exit(run_file(file, checks, seconds, kind, format))
+
+
+@app.command()
+def judge(
+    task: Annotated[str, typer.Argument(help="A task's folder or id.")],
+    file: Annotated[str, typer.Argument(help="The answer to judge, or - for stdin.")],
+    format: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """Judge an answer to a task by playing its checks, and tell why."""
+    from luau_rft.judges.command import judge_file
+
+    sys.exit(judge_file(task, file, format))
+
+
+@app.command()
 def rules(
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them with examples, in Markdown.")] = None,
 ) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from luau_rft.config import Params
 from luau_rft.luau.substance import SUBSTANCE, substantive_statements
+from luau_rft.roblox.scripts import split
 from luau_rft.tasks import Task
 
 
@@ -49,6 +50,6 @@ def refusal(code: str, compiles: bool) -> str | None:
     """Why no judge looks at ``code``; None when one should."""
     if not compiles:
         return "It does not compile."
-    if substantive_statements(code) < SUBSTANCE:
+    if sum(substantive_statements(script.source) for script in split(code, "server")) < SUBSTANCE:
         return f"It has no substance: fewer than {SUBSTANCE} statements do something."
     return None

@@ -15,12 +15,12 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from luau_rft.errors import UserError
 from luau_rft.luau.worker import COMMAND
 
 Kind = Literal["server", "client", "module"]
@@ -87,6 +87,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     virtual_seconds: float = 0.0
+    real_seconds: float = 0.0
     broken: str | None = None
 
 
@@ -148,26 +149,6 @@ class Sandbox:
             yield outcome
 
 
-def run_file(
-    path: str | Path, checks: str | Path | None = None, kind: Kind = "server", seconds: float = 10.0
-) -> Result:
-    """Run one script for ``seconds`` of virtual time, or against a file of checks.
-
-    Raises ``UserError`` where a file cannot be read.
-    """
-    limits = Limits(seconds=seconds, wall_s=seconds + 5.0)
-    program = Program(_text(path), kind, _text(checks) if checks else None, limits)
-    with Sandbox(processes=1) as sandbox:
-        return next(sandbox.run([program]))
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-
-
 class _Worker:
     """One worker process, started when it is first needed and again after it died."""
 
@@ -175,13 +156,15 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: Program) -> Result:
+        start = time.perf_counter()
         try:
-            runs = self._ask(json.dumps(asdict(program)).encode())
+            result = _merged(self._ask(json.dumps(asdict(program)).encode()))
         except (OSError, EOFError):
             # The worker itself died, which a program cannot bring about by known means; the next one gets a new worker.
             self.close()
-            return Result(ok=False, limit="crash", error=_WORKER_DIED)
-        return _merged(runs)
+            result = Result(ok=False, limit="crash", error=_WORKER_DIED)
+        result.real_seconds = time.perf_counter() - start
+        return result
 
     def _ask(self, request: bytes) -> list[dict[str, Any]]:
         if self._process is None:

@@ -218,7 +218,7 @@ class _Slice:
             for node in self.tree.of("if_statement")
             if node.start < last.get(node.parent, 0) and node not in self.needed and node not in self.dead
             for _, body in branches(node)
-            if body in ends
+            if body in ends and body.children[-1] not in self.dead
         ]
 
     def follow(self, pending: list[Node]) -> None:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from luau_rft.errors import UserError
+from luau_rft.roblox.scripts import HOMES
 from luau_rft.scorers import listing
 from luau_rft.scorers.composite import MAX_CHARACTERS, SCORERS, Scores, score_code
 
 VALUES = (*SCORERS, "composite")
 FORMATS = ("text", "json", "sarif")
-KINDS = ("server", "client", "module")
 SUFFIXES = (".lua", ".luau")
 MANY_FILES = 32  # from here on it pays to start processes
 
@@ -78,10 +78,15 @@ def _check(format: str, fail_under: float | None, kind: str | None, jobs: int | 
         raise UserError(f"--format: {format!r} is unknown; write one of {', '.join(FORMATS)}")
     if fail_under is not None and not 0 <= fail_under <= 1:  # nan is neither
         raise UserError(f"--fail-under: {fail_under} is no score; write a number from 0 to 1")
-    if kind is not None and kind not in KINDS:
-        raise UserError(f"--kind: {kind!r} is unknown; write one of {', '.join(KINDS)}")
+    check_kind(kind)
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs: {jobs} processes can do nothing; write a number from 1")
+
+
+def check_kind(kind: str | None) -> None:
+    """Raise ``UserError`` for what ``--kind`` does not know."""
+    if kind is not None and kind not in HOMES:
+        raise UserError(f"--kind: {kind!r} is unknown; write one of {', '.join(HOMES)}")
 
 
 def _files(paths: Iterable[str], problems: list[str]) -> list[str]:
@@ -127,7 +132,7 @@ def _results(names: list[str], kind: str | None, jobs: int) -> Iterator[Result |
 
 def _result(name: str, kind: str | None) -> Result | str:
     try:
-        source = _read(name)
+        source = read_source(name)
     except UserError as error:
         return str(error)
     return Result(name, source, score_code(source, kind or kind_of(name)))
@@ -143,7 +148,8 @@ def kind_of(name: str) -> str | None:
     return inner if inner in ("server", "client") else None
 
 
-def _read(name: str) -> str:
+def read_source(name: str) -> str:
+    """The Luau of a file, or of the standard input for ``-``. Raises ``UserError`` naming the file."""
     limit = 4 * MAX_CHARACTERS  # bytes: a character takes at most 4
     shown = listing.printable(name)
     try:

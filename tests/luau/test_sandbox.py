@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from luau_rft.luau.sandbox import Limits, Program, Sandbox, run_file
+from luau_rft.luau.sandbox import Limits, Program, Sandbox
 
 SHORT = Limits(seconds=2, steps=100_000, memory_mb=16, output_bytes=2_000, wall_s=3)
 
@@ -246,13 +246,6 @@ def test_what_would_lead_out_or_break_the_engine_errors(sandbox, source):
     result = run(sandbox, f"print(pcall(function() {source} end))")
     assert result.output[0].startswith("false "), result.output
 
-
-def test_run_file_plays_a_script_for_some_virtual_seconds(tmp_path):
-    path = tmp_path / "clock.luau"
-    path.write_text("while true do print(math.round(time())) task.wait(1) end")
-    result = run_file(path, seconds=3)
-    assert result.output == ["0", "1", "2", "3"]
-    assert result.virtual_seconds == pytest.approx(3)
 
 
 def test_the_worker_leaves_when_its_user_is_gone():
