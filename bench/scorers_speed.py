@@ -1,7 +1,7 @@
 """How long the four scorers take, as a multiple of compiling and parsing the same files.
 
-    python bench/scorers_speed.py            all 1,387 files, and the memory over 100,000 scorings (about 10 minutes)
-    python bench/scorers_speed.py --quick    every 8th file, and 2,000 scorings
+    python -m bench.scorers_speed            all 1,387 files, and the memory over 100,000 scorings (about 10 minutes)
+    python -m bench.scorers_speed --quick    every 8th file, and 2,000 scorings
 
 Floor and scorers take turns file by file in one process, and processor time counts, so that a busy machine slows both.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import tree_sitter
 import tree_sitter_luau
-from corpus import npm_files
 
+from bench.corpus import npm_files
 from luau_rft.luau.compiler import compile_error
 from luau_rft.progress import bar
 from luau_rft.scorers.composite import score_code

@@ -52,7 +52,7 @@ class Program:
     kind: Kind = "server"
     checks: str | None = None
     limits: Limits = Limits()
-    trace: int = 0  # how many effects to record, in order, in ``Result.trace``
+    trace: int = 0  # how many effects of each run to record, in order, in ``Result.trace``
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,11 @@ class Sandbox:
         for worker in self._workers:
             worker.close()
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the workers that have started."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
     def run(self, programs: Iterable[Program]) -> Iterator[Result]:
         """Run programs in parallel; results come in the order of the programs, as soon as all before them are done."""
         for thread in self._threads:
@@ -154,6 +159,10 @@ class _Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
 
     def run(self, program: Program) -> Result:
         start = time.perf_counter()
@@ -203,7 +212,7 @@ class _Worker:
 
 
 def _merged(runs: list[dict[str, Any]]) -> Result:
-    result = Result(output=runs[0]["output"], trace=runs[0]["trace"])
+    result = Result(output=runs[0]["output"])
     kinds = ("services", "instances", "events", "methods")
     observed: dict[str, set[str]] = {kind: set() for kind in kinds}
     for run in runs:
@@ -212,6 +221,7 @@ def _merged(runs: list[dict[str, Any]]) -> Result:
             known.extend(item for item in run[name] if item not in known)
         for kind in kinds:
             observed[kind].update(run["observed"].get(kind, ()))
+        result.trace += run["trace"]
         result.limit = result.limit or run["limit"]
         result.virtual_seconds += run["virtual_seconds"]
     result.observed = {kind: sorted(names) for kind, names in observed.items()}
