@@ -32,7 +32,7 @@ def load(lua: Any, sources: dict[str, str], api: Database) -> Any:
     chunks = lua.create_table()
     for path, source in sources.items():
         chunks.set(path, lua.load_chunk(source, name=f"=engine/{path}", compiler=compiler))
-    context = to_table(lua, {"api": {"classes": api.classes, "enums": api.enums}})
+    context = to_table(lua, {"api": {"classes": api.classes, "enums": api.enums, "enum_aliases": api.enum_aliases}})
     context.set("globals", lua.globals())
     return chunks.get("boot")(chunks, context)[0]
 
