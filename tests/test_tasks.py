@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from luau_rft.errors import UserError
+from luau_rft.roblox.scripts import split as split_scripts
 from luau_rft.tasks import Category, load_task, load_tasks
 
 TASKS = Path(__file__).parents[1] / "data" / "tasks"
@@ -31,11 +32,23 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "eval"])
-def test_each_split_covers_every_category_and_is_half_easy(split):
+def test_each_split_holds_fifty_tasks_of_every_sort(split):
     tasks = load_tasks(TASKS / split)
-    assert {task.category for task in tasks} == set(get_args(Category))
-    assert Counter(task.difficulty for task in tasks)["easy"] * 2 == len(tasks)
+    assert Counter(task.difficulty for task in tasks) == {"easy": 20, "medium": 20, "hard": 10}
+    categories = Counter(task.category for task in tasks)
+    assert categories.keys() == set(get_args(Category))
+    assert set(categories.values()) <= {8, 9}
     assert {task.kind for task in tasks} == {"server", "client", "module"}
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_most_hard_tasks_take_a_server_and_a_client(split):
+    kinds = [{script.kind for script in split_scripts(task.reference, task.kind)} for task in hard(split)]
+    assert sum({"server", "client"} <= found for found in kinds) >= 9
+
+
+def hard(split):
+    return [task for task in load_tasks(TASKS / split) if task.difficulty == "hard"]
 
 
 def test_no_task_is_in_both_splits():

@@ -7,8 +7,8 @@ one, a function where it holds one and is used.
 
 What does nothing: comments, unused locals and functions, code that cannot run, empty handlers and empty ``pcall``s,
 ``print`` and ``warn``, bare waits, assignments that change nothing or are overwritten at once, calls of getters whose
-result is dropped, instances that never reach the game, tables of constants, functions that give back a constant or
-their own argument.
+result is dropped, instances that never reach the game, tweens that are never played, constant attributes and tags that
+are set once, tables of constants, functions that give back a constant or their own argument.
 
 What is needed counts, but for what only wraps it (``do``, ``if true``, ``task.spawn``, a function without parameters)
 or names a constant, and but for further copies of the same statement or function.
@@ -25,7 +25,9 @@ from luau_rft.luau.effects import (
     WRAPPERS,
     changes_nothing,
     is_silent,
+    is_unseen,
     loose_instances,
+    notes,
     overwritten,
 )
 from luau_rft.luau.flow import branches, ending
@@ -76,10 +78,11 @@ def living(tree: Tree) -> frozenset[Node]:
 
 @fact
 def _needed(tree: Tree) -> tuple[frozenset[Node], frozenset[Node]]:
-    """What the effects of the program are made of, without and with the guards before them."""
+    """What the effects of the program are made of, without and with its notes and the guards before them."""
     work = _Slice(tree)
     work.follow(work.roots())
     effects = frozenset(work.needed)
+    work.follow([note for note in notes(tree) if note.is_statement])
     while guards := work.guards():
         work.follow(guards)
     return effects, frozenset(work.needed)
@@ -370,6 +373,8 @@ class _Slice:
         name, given = callee(call), arguments(call)
         if name == "error":  # alone it is all that a stub does; under a condition it guards something
             return any(above.type == "if_statement" for above in _up_to_function(call))
+        if call in notes(self.tree) or is_unseen(call, self.loose):
+            return False
         if is_silent(call, name) or (name in _TABLE_CHANGES and given and not self._is_outside_table(given[0])):
             return False
         called = call.get("name")

@@ -180,8 +180,13 @@ class Inference:
         return self.type_of(node.children[0]) if node.children else None
 
     def _cast_expression(self, node: Node) -> Type | None:
-        found = annotation(self.tree, node.children[0].end) if node.children else None
-        return found and found._replace(claimed=self.type_of(node.children[0]) is None)
+        if not node.children:
+            return None
+        known = self.type_of(node.children[0])
+        if not has_annotation(self.tree, node.children[0].end + 1):  # one colon of the two on
+            return known
+        found = annotation(self.tree, node.children[0].end)
+        return found and found._replace(claimed=known is None)
 
     def _unary_expression(self, node: Node) -> Type | None:
         if node.operator != "-":
@@ -250,7 +255,9 @@ class Inference:
             return None
         literal = self.literal(given[0]) if given else None
         if index.name == "new" and self.global_name(index.owner) == "Instance":
-            return Type(literal, exact=True) if literal is not None and literal in self.api.classes else None
+            if literal is None:
+                return Type("Instance") if given else None
+            return Type(literal, exact=True) if literal in self.api.classes else None
         if index.is_method:
             special = self._special_method(index.owner, index.name, literal)
             if special is not None:

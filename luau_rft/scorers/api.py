@@ -45,6 +45,6 @@ def score(source: str, kind: str | None = None) -> Score:
     return score_tree(parse(source), kind)
 
 
-def score_tree(tree: Tree, kind: str | None = None) -> Score:
-    """The same for source that is parsed already."""
-    return RULES.score(tree, kind)
+def score_tree(tree: Tree, kind: str | None = None, statements: int | None = None) -> Score:
+    """The same for source that is parsed already; ``statements`` as in ``Rules.score``."""
+    return RULES.score(tree, kind, statements)

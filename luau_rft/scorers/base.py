@@ -61,10 +61,13 @@ class Rules:
         self.rules = {rule.id: rule for rule in rules}
         self.needs_substance = needs_substance
 
-    def score(self, tree: Tree, kind: str | None = None, start: float = 1.0) -> Score:
-        """``start`` less the penalties of all findings, at least 0."""
+    def score(self, tree: Tree, kind: str | None = None, statements: int | None = None, start: float = 1.0) -> Score:
+        """``start`` less the penalties of all findings, at least 0.
+
+        ``statements`` is how many statements of the whole answer do something, where ``tree`` is only a part of it.
+        """
         if self.needs_substance:
-            start *= credit(tree)
+            start *= credit(tree, statements)
         findings = []
         lost = 0.0
         for id, rule in self.rules.items():
@@ -78,14 +81,15 @@ class Rules:
         return Score(round(max(0.0, start - lost), 4), tuple(findings))
 
 
-def credit(tree: Tree) -> float:
+def credit(tree: Tree, statements: int | None = None) -> float:
     """What code can be vouched for: the share of it that is Luau, less if fewer than 3 statements do something.
 
     >>> credit(parse("script.Parent.Name = 'Door'"))
     0.3333333333333333
     """
     readable = 1.0 if tree.compile_error is None else read_share(tree)
-    return readable * min(1.0, len(substantive(tree)) / SUBSTANCE)
+    count = len(substantive(tree)) if statements is None else statements
+    return readable * min(1.0, count / SUBSTANCE)
 
 
 def _place(tree: Tree, where: Node | int) -> tuple[int, int]:

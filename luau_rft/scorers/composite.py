@@ -59,18 +59,17 @@ def score_code(source: str, kind: str | None = None) -> Scores:
 
 def _score(parts: list[tuple[str, str | None, int]]) -> Scores:
     """Score the parts of an answer: the source, kind and line above of each."""
+    trees = [Tree(source) for source, _, _ in parts]
+    statements = sum(len(substantive(tree)) for tree in trees)
+    compiles = all(tree.compile_error is None for tree in trees)
+    length = sum(len(tree.source) for tree in trees)
     values = dict.fromkeys(SCORERS, 0.0)
     findings: list[Finding] = []
-    compiles, statements = True, 0
-    total = sum(len(source) for source, _, _ in parts) or 1
-    for source, kind, line in parts:
-        tree = Tree(source)
+    for tree, (source, kind, line) in zip(trees, parts, strict=True):
         for name, scorer in SCORERS.items():
-            score = scorer(tree, kind)
-            values[name] += score.value * (len(source) / total if len(parts) > 1 else 1)
+            score = scorer(tree, kind, statements)
+            values[name] += score.value * len(source) / length if len(parts) > 1 else score.value
             findings += (replace(finding, line=finding.line + line) for finding in score.findings)
-        compiles = compiles and tree.compile_error is None
-        statements += len(substantive(tree))
         tree.release()
     has_substance = statements >= SUBSTANCE
     cap = min(1.0 if compiles else CAP_BROKEN, 1.0 if has_substance else CAP_NO_SUBSTANCE)

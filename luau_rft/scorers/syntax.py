@@ -45,7 +45,7 @@ def score(source: str, kind: str | None = None) -> Score:
     return score_tree(parse(source), kind)
 
 
-def score_tree(tree: Tree, kind: str | None = None) -> Score:
-    """The same for source that is parsed already."""
+def score_tree(tree: Tree, kind: str | None = None, statements: int | None = None) -> Score:
+    """The same for source that is parsed already; ``statements`` as in ``Rules.score``."""
     lost = 0.0 if tree.compile_error is None else (1 - BROKEN) * (1 - read_share(tree))
-    return RULES.score(tree, kind, start=1.0 - lost)
+    return RULES.score(tree, kind, statements, start=1.0 - lost)
