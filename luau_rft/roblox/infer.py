@@ -19,6 +19,7 @@ from luau_rft.roblox.types import (
     element_of,
     has_annotation,
     index_of,
+    is_any,
     join,
     string_value,
     type_of_text,
@@ -183,7 +184,7 @@ class Inference:
         if not node.children:
             return None
         known = self.type_of(node.children[0])
-        if not has_annotation(self.tree, node.children[0].end + 1):  # one colon of the two on
+        if is_any(self.tree, node.children[0].end):
             return known
         found = annotation(self.tree, node.children[0].end)
         return found and found._replace(claimed=known is None)
@@ -355,7 +356,10 @@ class Inference:
 
     def _declared(self, variable: Variable) -> Type | None:
         if has_annotation(self.tree, variable.node.end):
-            return annotation(self.tree, variable.node.end)
+            written = annotation(self.tree, variable.node.end)
+            given = self.type_of(variable.value) if written is not None and variable.value is not None else None
+            # What GetService is asked for is certain, whatever is written.
+            return given if given is not None and self.api.service(given.name) else written
         found: list[Type | None] = []
         if variable.kind == "parameter":
             found.append(self._parameter(variable))

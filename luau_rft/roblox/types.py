@@ -149,7 +149,12 @@ def calculated(operator: str | None, a: Type | None, b: Type | None) -> Type | N
 
 def has_annotation(tree: Tree, end: int) -> bool:
     """Whether a type is written after offset ``end``, other than ``any``, which says nothing."""
-    return re.match(rb"\s*:(?!:|\s*any\b)", tree.data[end : end + 40]) is not None
+    return re.match(rb"\s*:[^:]", tree.data[end : end + 40]) is not None and not is_any(tree, end)
+
+
+def is_any(tree: Tree, end: int) -> bool:
+    """Whether ``: any`` or ``:: any`` is written after offset ``end``."""
+    return re.match(rb"\s*::?\s*any\b", tree.data[end : end + 40]) is not None
 
 
 def annotation(tree: Tree, end: int) -> Type | None:

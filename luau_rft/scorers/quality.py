@@ -39,7 +39,7 @@ RULES = Rules(
         Rule(structure.long_function, 0.08, 0.24, "A function of more than 60 lines does more than one thing."),
         Rule(structure.complex_function, 0.08, 0.24, "Nobody can test or remember all ways through 25 branches."),
         Rule(structure.deep_nesting, 0.1, 0.4, "Deep nesting is hard to follow; return early instead."),
-        Rule(layout.indentation, 0.02, 0.2, "Indentation shows what belongs to what."),
+        Rule(layout.indentation, 0.02, 0.08, "Indentation shows what belongs to what."),
         Rule(layout.crammed_line, 0.015, 0.06, "One statement a line can be read, changed and debugged by line."),
         Rule(layout.long_line, 0.01, 0.02, "Long lines do not fit beside the game in Studio."),
         Rule(layout.parenthesized_condition, 0.01, 0.04, "Parentheses that do nothing make the reader look for more."),

@@ -61,10 +61,34 @@ def test_statements_that_do_something(source, count):
         "(function() end)() coroutine.wrap(function() end)() task.spawn(function() end)",
         "script.Parent.Touched:Connect(print) task.delay(1, print, 'x')",
         "local c = workspace.ChildAdded:Connect(function() end) c:Disconnect()",
+        "local Tweens = game:GetService('TweenService') local t = Tweens:Create(workspace.Part, a, b) t:Pause()",
+        "local p = Instance.new('Part') Tweens:Create(p, a, b):Play()",
+        "local e = Instance.new('BindableEvent') e.Event:Connect(function() end) e:Fire()",
+        "local p = Instance.new('Part') p.Parent = Instance.new('Folder') Instance.new('Part'):Destroy()",
+        "game:GetService('Debris'):AddItem(Instance.new('Part'), 1)",
+        # notes that stay the same
+        "workspace:SetAttribute('A', 1) local players = game:GetService('Players') players:SetAttribute('A', true)",
+        "local function mark() script.Parent:AddTag('A') script.Parent:RemoveTag('A') end task.spawn(mark)",
+        "game:GetService('CollectionService'):AddTag(workspace, 'A')",
     ],
 )
 def test_what_does_nothing(source):
     assert substantive_statements(source) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("local t = Tweens:Create(workspace.Part, a, b) t:Play()", 2),
+        ("local e = Instance.new('BindableEvent') e.Event:Connect(function() workspace.Name = 'a' end) e:Fire()", 4),
+        ("local v = Instance.new('NumberValue') v.Changed:Connect(f) Tweens:Create(v, a, b):Play()", 3),
+        ("workspace:SetAttribute('Players', #game.Players:GetPlayers())", 1),
+        ("for _, lamp in workspace.Lamps:GetChildren() do lamp:AddTag('Lamp') end", 2),
+        ("workspace.Door.Touched:Connect(function() workspace.Door:SetAttribute('Open', true) end)", 2),
+    ],
+)
+def test_what_is_seen_counts(source, count):
+    assert substantive_statements(source) == count
 
 
 @pytest.mark.parametrize(

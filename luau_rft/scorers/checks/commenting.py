@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from luau_rft.luau.comments import comments, judged, useful
-from luau_rft.luau.substance import living
+from luau_rft.luau.substance import living, returns_table
 from luau_rft.luau.tree import Tree
 from luau_rft.scorers.base import Hit
 
@@ -102,11 +102,13 @@ def too_many_comments(tree: Tree, kind: str | None) -> Iterator[Hit]:
     prose = [comment for comment in comments(tree) if not comment.is_notice]
     if not prose:
         return
-    alive = living(tree)
+    alive = len(living(tree))
+    if kind == "module" and returns_table(tree):
+        alive = max(alive, 2 * len(tree.of("field")))  # a word on each value, its unit perhaps
     length = sum(len(comment.text) for comment in prose)
     commented = sum(node.end - node.start for node in tree.comments)
     code = len(tree.data) - commented - tree.data.count(b"\t")
-    if len(prose) > max(4, len(alive) // 2) or length > max(200, code):
+    if len(prose) > max(4, alive // 2) or length > max(200, code):
         yield prose[0].node, "there is more comment than code: keep what the code cannot say"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from luau_rft.luau.comments import elides
 from luau_rft.luau.scopes import targets_and_values
-from luau_rft.luau.substance import living, statement_of, substantive
+from luau_rft.luau.substance import living, returns_table, statement_of, substantive
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, callee
 from luau_rft.scorers.base import Hit
 
@@ -160,6 +160,8 @@ FEW_STATEMENTS = 6
 def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """The program has fewer than six statements that do something: little to be well made.
 
+    A module may as well hold values only.
+
     Bad:
         workspace.Name = "Arena"
         workspace.Gravity = 50
@@ -177,7 +179,7 @@ def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
         end)
     """
     found = len(substantive(tree))
-    if found < FEW_STATEMENTS:
+    if found < FEW_STATEMENTS and not (kind == "module" and returns_table(tree)):
         yield 1, f"only {found} of the statements do something of their own: a script does more"
 
 

@@ -1,5 +1,6 @@
 """What is named exists: services, classes, enums, members."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -13,6 +14,14 @@ from luau_rft.scorers.base import Hit
 _CLASS_TESTS = (
     "IsA", "FindFirstChildOfClass", "FindFirstChildWhichIsA", "FindFirstAncestorOfClass", "FindFirstAncestorWhichIsA"
 )  # fmt: skip
+# Services whose children may have any name.
+_CONTAINERS = frozenset(
+    [
+        "Workspace", "ReplicatedStorage", "ReplicatedFirst", "ServerStorage", "ServerScriptService", "StarterGui",
+        "StarterPack", "StarterPlayer", "CoreGui", "TestService",
+    ]
+)  # fmt: skip
+_SEVERAL_WORDS = re.compile("[a-z][A-Z]|[A-Z]{2}[a-z]")
 
 
 def unknown_service(tree: Tree, kind: str | None) -> Iterator[Hit]:
@@ -90,7 +99,8 @@ def unknown_enum_item(tree: Tree, kind: str | None) -> Iterator[Hit]:
 def unknown_member(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A member that what it is read from, set on or called on does not have.
 
-    What is merely read from an instance can be the name of a child, unless it is a member's name misspelt.
+    What is merely read from an instance can be the name of a child, unless it is a member's name misspelt, or that of
+    a member of another service.
 
     Bad:
         local part = Instance.new("Part")
@@ -103,6 +113,12 @@ def unknown_member(tree: Tree, kind: str | None) -> Iterator[Hit]:
     Bad:
         local Players = game:GetService("Players")
         print(Players.LocalPlyer.Name)
+    Good:
+        local Players = game:GetService("Players")
+        print(Players.LocalPlayer.Name)
+    Bad:
+        local RunService = game:GetService("RunService")
+        print(RunService.LocalPlayer.Name)
     Good:
         local Players = game:GetService("Players")
         print(Players.LocalPlayer.Name)
@@ -124,6 +140,8 @@ def unknown_member(tree: Tree, kind: str | None) -> Iterator[Hit]:
             yield index.at, f"{receiver.name} has no {_word(inference, use)} {index.name}"
         elif meant := _misspelt(inference, use, receiver):
             yield index.at, f"{receiver.name} has no {index.name}; did you mean {meant.name}?"
+        elif meant := _of_another_service(inference, use, receiver):
+            yield index.at, f"{receiver.name} has no {index.name}; {meant.owner} has"
     for node, owner, name in _named_properties(tree):
         if api.member(owner.name, name) is None and (owner.exact or not api.below(owner.name, name)):
             yield node, f"{owner.name} has no property {name}"
@@ -199,6 +217,25 @@ def _misspelt(inference: Inference, use: Use, receiver: Type) -> Member | None:
     # What is asked of it further shows whether it is the member or a child.
     value = Type("RBXScriptSignal") if member.kind == "event" else Type(member.type.rstrip("?"))
     return member if inference.member(value, above.name) is not None else None
+
+
+def _of_another_service(inference: Inference, use: Use, receiver: Type) -> Member | None:
+    """The member of another service that is asked of this one, by a name that nobody gives a child."""
+    api, index = inference.api, use.index
+    if index.is_method or not api.service(receiver.name) or not _SEVERAL_WORDS.search(index.name):
+        return None
+    if index.name in api.classes[receiver.name].get("children", ()):
+        return None
+    above = inference.indexes.get(index.node.parent) if index.node.field == "table" else None  # type: ignore[arg-type]
+    for member in api.below("Instance", index.name):
+        value = Type("RBXScriptSignal") if member.kind == "event" else Type(member.type.rstrip("?"))
+        if not api.service(member.owner) or (receiver.name in _CONTAINERS and value.name not in api.classes):
+            continue
+        if above is None and (member.kind != "method" or _is_passed(index.node)):
+            return member
+        if above is not None and inference.member(value, above.name) is not None:
+            return member
+    return None
 
 
 def _is_passed(node: Node) -> bool:

@@ -22,7 +22,7 @@ from luau_rft.luau.tree import (
     strip,
 )
 from luau_rft.roblox.api import Member, database
-from luau_rft.roblox.infer import infer
+from luau_rft.roblox.infer import CONNECTING, infer
 from luau_rft.scorers.base import Hit
 
 _PCALLS = ("pcall", "xpcall", "ypcall")
@@ -45,6 +45,18 @@ _MAX_USES = 50  # of a result; keeps hostile programs from taking quadratic time
 def unprotected_call(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A call that asks a distant service, such as a data store, is made outside pcall.
 
+    A pcall does not protect the handlers that are connected inside it, and one around a whole script handles nothing.
+
+    Bad:
+        local store = game:GetService("DataStoreService"):GetDataStore("Coins")
+        local success, problem = pcall(function()
+            game:GetService("Players").PlayerRemoving:Connect(function(player)
+                store:SetAsync(player.UserId, player:GetAttribute("Coins"))
+            end)
+        end)
+        if not success then
+            warn(problem)
+        end
     Bad:
         local store = game:GetService("DataStoreService"):GetDataStore("Coins")
         print(store:GetAsync("a"))
@@ -69,7 +81,7 @@ def unprotected_call(tree: Tree, kind: str | None) -> Iterator[Hit]:
     calls = _failing_calls(tree)
     protected = _protected_functions(tree) if calls else frozenset()
     for call in calls:
-        if not any(above in protected for above in call.ancestors()):
+        if not _is_protected(call, protected):
             yield call, f"{method(call)} fails when the service is down: call it inside pcall and handle the failure"
 
 
@@ -282,9 +294,34 @@ def _protected_functions(tree: Tree) -> frozenset[Node]:
     return frozenset(protected)
 
 
+def _is_protected(call: Node, protected: frozenset[Node]) -> bool:
+    for above in call.ancestors():
+        if above in protected:
+            return True
+        if above.type in FUNCTIONS and _runs_later(above):
+            return False
+    return False
+
+
+def _runs_later(function: Node) -> bool:
+    """Whether a function is handed to one that runs it beside or after what goes on."""
+    name = function.get("name")
+    variable = resolve(function.tree).of.get(name) if name is not None else None
+    places = variable.reads if variable is not None else [function]
+    return any(
+        place.parent.type == "arguments" and _LATER.search(last_name(place.parent.parent.get("name")))
+        for place in places
+    )
+
+
+def _connects(function: Node) -> bool:
+    """Whether a function connects handlers: it is a script of its own rather than one step that may fail."""
+    return any(node.type == "function_call" and method(node) in CONNECTING for node in flow.own_nodes(function))
+
+
 def _given_to_pcall(tree: Tree) -> Iterator[Node]:
     for call in tree.calls(*_PCALLS):
-        yield from arguments(call)[:1]
+        yield from (given for given in arguments(call)[:1] if given.type not in FUNCTIONS or not _connects(given))
     for call in [*tree.calls(*_PROMISES), *tree.method_calls(*_CHAINED)]:
         yield from arguments(call)
     scopes = resolve(tree)
