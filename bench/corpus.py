@@ -7,6 +7,7 @@ from pathlib import Path
 from luau_rft.corpus.npm import fetch, luau_files, read_list
 from luau_rft.corpus.source import decode
 from luau_rft.model.base import cache_folder
+from luau_rft.roblox.scripts import split
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = Path(__file__).with_name("packages.txt")
@@ -38,8 +39,16 @@ def npm_files(one_in: int = 1) -> list[File]:
 
 
 def written_files() -> list[File]:
-    """The hand-written scripts: the sample corpus and the references of the training tasks, not those of evaluation."""
-    return [File(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in _written()]
+    """The hand-written scripts: the sample corpus and the references of the training tasks, not those of evaluation.
+
+    A reference of several scripts is a file for each, its path followed by the script's name.
+    """
+    files = []
+    for path in _written():
+        name, source = str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+        scripts = split(source, "server")
+        files += [File(f"{name}/{script.name}" if scripts[1:] else name, script.source) for script in scripts]
+    return files
 
 
 def weak_programs() -> list[File]:

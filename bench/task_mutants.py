@@ -125,7 +125,7 @@ def _edits(tree: Tree) -> Iterator[tuple[str, Node, str]]:
 
 def _other(node: Node) -> str:
     if node.type == "number":
-        return "1" if float(node.text.replace("_", "")) == 0 else f"({node.text} * 2)"
+        return f"({node.text} * 2)" if node.text.strip("0_.") else "1"
     if node.type == "string":
         return f"{node.text[:-1]}x{node.text[-1]}"
     return "false" if node.type == "true" else "true"

@@ -115,11 +115,12 @@ def is_unseen(call: Node, loose: frozenset[Variable]) -> bool:
     >>> [is_unseen(call, frozenset()) for call in tree.root.children[1:]]
     [True, True, True]
     """
-    called, given = method(call), arguments(call)
-    if called is None:
+    called = method(call)
+    if called != "AddItem" and called not in _LOOSE_METHODS and called not in _TWEEN_METHODS:
         return False
     of = resolve(call.tree).of
     if called == "AddItem":
+        given = arguments(call)
         return bool(given) and (is_new(given[0]) or of.get(given[0]) in loose)
     owner = call.get("name").get("table")
     if owner is None:

@@ -49,6 +49,7 @@ from luau_rft.luau.tree import (
 )
 
 ENOUGH = 8  # different statements, after which copies are no longer looked for
+MOSTLY_READ = 0.5  # of the code, in well-formed statements
 SUBSTANCE = 3  # a program with fewer statements that do something "has no substance"
 
 _TABLE_CHANGES = frozenset({"table.insert", "table.remove", "table.sort", "table.clear", "table.move", "rawset"})
@@ -90,7 +91,12 @@ def _needed(tree: Tree) -> tuple[frozenset[Node], frozenset[Node]]:
 
 @fact
 def substantive(tree: Tree) -> frozenset[Node]:
-    """The statements that do something, each once, and the entries of a returned table that are worked out."""
+    """The statements that do something, each once, and the entries of a returned table that are worked out.
+
+    Where most of the text is broken, what looks like a statement is one by chance.
+    """
+    if tree.errors and read_share(tree) < MOSTLY_READ:
+        return frozenset()
     seen: set[object] = set()
     kept = []
     broken = {above for error in tree.errors for above in error.ancestors()}
@@ -108,9 +114,7 @@ def substantive(tree: Tree) -> frozenset[Node]:
 
 @fact
 def read_share(tree: Tree) -> float:
-    """How much of the code can be relied on: the third power of the share that belongs to well-formed statements.
-
-    The less is well-formed, the more of that is so by chance. Statements that do nothing are left out of the count.
+    """The share of the code that belongs to well-formed statements, those that do nothing left out of the count.
 
     >>> read_share(parse("workspace.Name = 'a'")), read_share(parse("local unused = 1 local x = = 2"))
     (1.0, 0.0)
@@ -123,13 +127,13 @@ def read_share(tree: Tree) -> float:
     total = sum(code)
     unread = (1 - tree.read_share) * total
     broken = {above for error in tree.errors for above in (error, *error.ancestors())}
-    alive, idle, last = living(tree), 0, 0
+    alive, idle, last = _needed(tree)[0], 0, 0
     for node in tree.of(*STATEMENTS):
         if node.start >= last and node not in alive and node not in broken and node.is_statement:
             idle += sum(code[node.start : node.end])
             last = node.end
     read = total - unread - idle
-    return round((read / (read + unread)) ** 3, 6) if read > 0 else 0.0
+    return read / (read + unread) if read > 0 else 0.0
 
 
 class _Slice:

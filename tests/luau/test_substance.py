@@ -138,3 +138,11 @@ def test_wrappers_are_alive():
 def test_filler_does_not_make_broken_text_more_readable(filler):
     broken = "workspace.Name = 'a'\nif workspace.Name = 'b' then\n\tworkspace:Destroy()\nend\n"
     assert 0 < read_share(parse(filler + broken)) <= read_share(parse(broken)) < 1
+
+
+def test_mostly_broken_text_has_no_substance():
+    python = "def f(self):\n    self.a = []\n    if self.a is None:\n        return\n"
+    luau = "workspace.Name = 'a'\nworkspace.Gravity = 5\n"
+    assert substantive_statements(luau + "local x = = 1") == 2
+    assert substantive_statements(luau + 3 * python) == 0
+    assert substantive_statements(f"(function()\n{luau}{3 * python}\nend)()") == 0

@@ -57,7 +57,7 @@ def test_doctests() -> None:
         ),
         (PLAYER_JOINS.format("player.UserId = 1"), "read-only-member", "Player.UserId cannot be set by a script"),
         (PART.format("part.Touched = print"), "read-only-member", "BasePart.Touched is an event: connect to it"),
-        (PART.format('part.Anchored = "true"'), "wrong-type", "Anchored takes boolean, not the string \"true\""),
+        (PART.format('part.Anchored = "true"'), "wrong-type", 'Anchored takes boolean, not the string "true"'),
         (PART.format("part.Color = BrickColor.new(21)"), "wrong-type", "Color takes Color3, not BrickColor"),
         (PART.format("part.Position = CFrame.new()"), "wrong-type", "Position takes Vector3, not CFrame"),
         (PART.format("part:FindFirstChild()"), "wrong-argument-count", "FindFirstChild takes 1 to 2 arguments, not 0"),

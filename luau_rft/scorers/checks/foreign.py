@@ -194,7 +194,7 @@ def _is_foreign_place(tree: Tree, before: Token | None, token: Token) -> bool:
 
 
 _NAMES = {
-    **dict.fromkeys(("None", "null", "nullptr", "NULL", "undefined"), "nothing is written nil"),
+    **dict.fromkeys(("None", "null", "nullptr", "undefined"), "nothing is written nil"),
     "True": "write true",
     "False": "write false",
     "this": "write `self`, inside a function declared with a colon",
