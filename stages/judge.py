@@ -54,7 +54,9 @@ def main() -> None:
     ]
     frame = tables.write(rows, path, "judgments")
     value = "none decided" if frame["value"].is_null().all() else f"mean {frame['value'].mean():.3f}"
-    print(f"judge: {pool}: {len(rows)} judgments ({len(todo)} new), {value}, {frame['value'].null_count()} unknown")
+    print(f"judge: {pool}: {len(rows)} judgments ({len(todo)} new), {value}, {frame['value'].null_count()} undecided")
+    unknown = execution.unknown_share(frame["checks_unknown"].sum(), frame["checks_total"].sum())
+    print(f"judge: {pool}: {unknown}")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from luau_rft.corpus.overlap import Overlap
 from luau_rft.errors import UserError
-from luau_rft.judges.execution import weigh
+from luau_rft.judges.execution import unknown_share, weigh
 from luau_rft.luau.compiler import compile_error
-from luau_rft.luau.sandbox import Program, Result, Sandbox
+from luau_rft.luau.sandbox import CheckResult, Program, Result, Sandbox
 from luau_rft.roblox.scripts import split
 from luau_rft.scorers.composite import score_code
 from luau_rft.tasks import Task, load_task, task_folders
@@ -25,6 +25,7 @@ _DOES_NOTHING = {"server": "", "client": "", "module": "return {}"}
 def check_tasks(folder: str | Path, processes: int = 2) -> list[str]:
     """What is wrong with the tasks of a split, or of a folder with ``train`` and ``eval``; empty if all is in order.
 
+    Prints which share of the checks met, with the references, something that the engine does not model.
     Raises ``UserError`` when there is no task at all.
     """
     splits = [path for name in ("train", "eval") if (path := Path(folder, name)).is_dir()] or [Path(folder)]
@@ -41,10 +42,14 @@ def check_tasks(folder: str | Path, processes: int = 2) -> list[str]:
             sound.append(task)
 
     programs = [Program(code, task.kind, task.checks) for task in sound for code in (task.reference, _nothing(task))]
+    played: list[CheckResult] = []
     with Sandbox(processes) as pool:
         results = pool.run(programs)
         for task in sound:
-            problems += _run_problems(task, next(results), next(results))
+            reference, nothing = next(results), next(results)
+            problems += _run_problems(task, reference, nothing)
+            played += reference.checks
+    print(f"{folder}: {unknown_share(sum(check.passed is None for check in played), len(played))}")
     return problems
 
 
@@ -93,7 +98,9 @@ def _run_problems(task: Task, reference: Result, nothing: Result) -> Iterator[st
     for use in sorted(set(USES) - {check.use for check in reference.checks}):
         yield f"{checks}: no check with use {use!r}"
     judgment = weigh(task, reference)
-    if judgment.value is None or judgment.value < MIN_VALUE:
+    if judgment.value is None:
+        yield f"{task.folder / 'reference.luau'}: undecided, as the engine does not model all of it: {judgment.reason}"
+    elif judgment.value < MIN_VALUE:
         yield f"{task.folder / 'reference.luau'}: judged {judgment.value}, less than {MIN_VALUE}: {judgment.reason}"
     for check in nothing.checks:
         if check.use == "normal" and check.passed:

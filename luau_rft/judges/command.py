@@ -1,6 +1,8 @@
 """The commands ``luau-rft run`` and ``luau-rft judge``: play a program on the headless engine."""
 
 import json
+import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +21,14 @@ GRACE_S = 5.0  # of real time above the virtual time, before what hangs is kille
 MAX_SECONDS = 3600.0
 TASKS = Path("data/tasks")
 
+_EXPLAINED = {
+    "time": "it took more than {limits.steps} steps, {limits.seconds:g} s of game time or {limits.wall_s:g} s in all",
+    "memory": "it needed more than {limits.memory_mb} MiB",
+    "output": "it printed more than {limits.output_bytes} bytes; the rest is left out",
+    "recursion": "a function called itself without an end",
+    "crash": "its process died",
+}
+
 
 def run_file(
     file: str, checks: str | None = None, seconds: float = 10.0, kind: str | None = None, format: str = "text"
@@ -29,15 +39,17 @@ def run_file(
     be read and checks that cannot be played.
     """
     _check(format, kind)
-    if not 0 < seconds <= MAX_SECONDS:
+    if not 0 < seconds <= MAX_SECONDS:  # nan is neither
         raise UserError(f"--seconds: {seconds:g} is out of range; write a number above 0, up to {MAX_SECONDS:g}")
+    if file == checks == "-":
+        raise UserError("--checks: -: the program comes from the standard input already; give a file of checks")
     limits = Limits(seconds=seconds, wall_s=seconds + GRACE_S)
-    program = Program(read_source(file), _kind(file, kind), read_source(checks) if checks else None, limits)
+    program = Program(_read(file), _kind(file, kind), _read(checks) if checks else None, limits)
     with Sandbox(processes=1) as sandbox:
         [result] = sandbox.run([program])
     if result.broken:
         raise UserError(f"{checks}: {result.broken}; see data/tasks/README.md")
-    print(json.dumps(_as_json(result), indent=2) if format == "json" else _as_text(result))
+    _say(json.dumps(_as_json(result), indent=2) if format == "json" else _as_text(result, program))
     return int(not result.ok or any(check.passed is not True for check in result.checks))
 
 
@@ -47,21 +59,33 @@ def judge_file(task: str, file: str, format: str = "text") -> int:
     ``task`` is a task's folder or its id. Returns 0. Raises ``UserError`` for what cannot be read.
     """
     _check(format, None)
-    asked, code = _task(task), read_source(file)
+    asked, code = _task(task), _read(file)
     scores = score_code(code, asked.kind)
     [judgment] = execution.judge_all([Request(asked, code, refusal(code, scores.compiles))], processes=1)
     value = judgment.value
     total = None if value is None else reward(scores.composite, value, Weights())
     if format == "json":
         numbers = {"composite": scores.composite, "value": value, "reward": total}
-        print(json.dumps({"task": asked.id, **numbers, **asdict(judgment)}, indent=2))
+        _say(json.dumps({"task": asked.id, **numbers, **asdict(judgment)}, indent=2))
         return 0
     parts = ("functionality", "correctness", "completeness")
     told = ", ".join(f"{part} {_number(getattr(judgment, part))}" for part in parts)
-    print(f"{asked.id}: {told}: judge {_number(value)}")
-    print(f"composite {scores.composite:.2f}, reward {_number(total)}")
-    print(printable(judgment.reason))
+    _say(f"{asked.id}: {told}: judge {_number(value)}")
+    _say(f"composite {scores.composite:.2f}, reward {_number(total)}")
+    _say(printable(judgment.reason))
     return 0
+
+
+def _say(text: str) -> None:
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every character
+    print(text)
+
+
+def _read(file: str) -> str:
+    if os.path.isdir(file):
+        raise UserError(f"{printable(file)}: a folder; give one file, or several scripts in it under their names")
+    return read_source(file)
 
 
 def _check(format: str, kind: str | None) -> None:
@@ -89,14 +113,23 @@ def _as_json(result: Result) -> dict[str, object]:
     return {"ok": result.ok, "error": error, "checks": checks} | {name: getattr(result, name) for name in kept}
 
 
-def _as_text(result: Result) -> str:
-    lines = list(result.output)
-    lines += [f"    {frame}" for frame in (result.error or {}).get("traceback", ())]
+def _as_text(result: Result, program: Program) -> str:
+    lines = []
+    frames = [f"    {frame}" for frame in result.error["traceback"]] if result.error else []
+    for entry in result.output:
+        lines += entry.split("\n")
+        if result.error and entry == f"error: {result.error['message']}":
+            lines += frames
+            frames = []
     marks = {True: "passed", False: "FAILED", None: "unknown"}
     for check in result.checks:
         lines.append(f"{marks[check.passed]}: {check.name}" + (f" ({check.message})" if check.message else ""))
+    if program.checks is not None:
+        passed = sum(check.passed is True for check in result.checks)
+        lines.append(f"{passed} of {len(result.checks)} checks passed" if result.checks else "no check came to its end")
     lines += [f"not modelled: {what}" for what in result.not_modelled]
-    lines += [f"stopped at the {result.limit} limit"] if result.limit else []
+    if result.limit:
+        lines.append(f"hit the {result.limit} limit: {_EXPLAINED[result.limit].format(limits=program.limits)}")
     lines.append(f"{result.virtual_seconds:.1f} s of game time in {result.real_seconds:.2f} s")
     return "\n".join(map(printable, lines))
 

@@ -11,7 +11,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -45,10 +45,12 @@ def judge_all(requests: Sequence[Request], processes: int) -> Iterator[Judgment]
         totals = _count_checks(pool, {request.task.id: request.task for request in requests})
         results = pool.run([_program(request.task, request.code) for request in requests if not request.refusal])
         for request in requests:
+            total = totals[request.task.id]
             if request.refusal:
-                yield Judgment(0.0, 0.0, 0.0, request.refusal, checks_total=totals[request.task.id])
+                yield Judgment(0.0, 0.0, 0.0, request.refusal, checks_total=total)
             else:
-                yield weigh(request.task, next(results))
+                # A program that was killed in its first run does not tell what checks there are.
+                yield replace(weigh(request.task, next(results)), checks_total=total)
 
 
 def key(request: Request) -> str:
@@ -78,6 +80,16 @@ def weigh(task: Task, result: Result) -> Judgment:
     return Judgment(functionality, completeness * max(1 - penalty, 0.0), completeness, reason, **counts)
 
 
+def unknown_share(unknown: int, total: int) -> str:
+    """How many of ``total`` checks met what the engine does not model, in words.
+
+    >>> unknown_share(3, 200)
+    '3 of 200 checks met what the engine does not model (1.5 %)'
+    """
+    percent = 100 * unknown / max(total, 1)
+    return f"{unknown} of {total} checks met what the engine does not model ({percent:.1f} %)"
+
+
 def _share(checks: list[CheckResult]) -> float:
     weight = sum(check.weight for check in checks)
     return sum(check.weight for check in checks if check.passed) / weight if weight else 0.0
@@ -103,7 +115,7 @@ def _errors(result: Result) -> list[str]:
 
 def _reason(result: Result, missing: list[str], errors: list[str], warnings: list[str]) -> str:
     passed = sum(check.passed is True for check in result.checks)
-    parts = [f"Passed {passed} of {len(result.checks)} checks."]
+    parts = [f"Passed {passed} of {len(result.checks)} checks." if result.checks else "No check came to its end."]
     for verdict, title in ((False, "Failed"), (None, "Unknown")):
         found = [f"{check.name} ({_told(check.message)})" for check in result.checks if check.passed is verdict]
         parts += _listed(title, found)

@@ -37,6 +37,7 @@ _BUFFER = 16 * 2**20
 _PROCESS_OVERHEAD = 64 * 2**20  # address space that a run's process may take beside the VM's memory
 _MAX_CHECKS = 250  # a child tells the number of runs by its exit status
 _FAILED = 255
+_BEGIN_S = 60.0  # for a fork to begin, however busy the machine is; only then does its own clock run
 
 _DEAD = {
     "stage": "start", "checks": [], "passed": False, "output": [], "errors": [], "warnings": [], "not_modelled": [],
@@ -133,7 +134,7 @@ class _Server:
         limit = None
         while True:
             # The first 8 bytes tell how many seconds the run may take; the child sends them at once.
-            wait = 5.0 if deadline is None else max(deadline - time.monotonic(), 0)
+            wait = _BEGIN_S if deadline is None else max(deadline - time.monotonic(), 0)
             if not select.select([source], [], [], wait)[0]:
                 limit = "time"
             else:
@@ -181,13 +182,13 @@ def _restrict(limits: dict[str, Any]) -> None:
 def _run(lua: Any, engine: Any, program: dict[str, Any], number: int) -> dict[str, Any]:
     """One run in this process, which ends with it."""
     limits = program["limits"]
-    candidates = lua.create_table()
     checks = None
     try:
         if program["checks"] is not None:
             checks = _load(lua, engine.get("environment")()[0], "checks", program["checks"])
     except RuntimeError as error:
-        candidates.set("problem", _message(error))
+        return {**_DEAD, "stage": "checks", "limit": None, "message": _message(error)}
+    candidates = lua.create_table()
     for position, script in enumerate(split(program["source"], program["kind"]), start=1):
         candidates.set(position, _candidate(lua, engine, script))
     engine.get("configure")(place.to_table(lua, limits), program["trace"])

@@ -54,6 +54,17 @@ def test_a_problem_is_told_with_its_file(tasks, file, pattern, replacement, prob
     assert any(re.search(problem, line) for line in problems), problems
 
 
+def test_a_reference_that_meets_what_is_not_modelled_is_told_and_counted(tasks, capsys):
+    assert check_tasks(tasks) == []
+    assert re.search(r": 0 of 1\d checks met what the engine does not model \(0.0 %\)\n", capsys.readouterr().out)
+    reference = tasks / "train" / "lava-floor" / "reference.luau"
+    edit(reference, r"\Z", "workspace.Terrain:FillBall(Vector3.zero, 4, Enum.Material.Grass)\n")
+    [problem] = check_tasks(tasks)
+    assert problem.startswith(f"{reference}: undecided, as the engine does not model all of it: ")
+    assert "Not modelled: Terrain:FillBall." in problem
+    assert re.search(r": 5 of 1\d checks met", capsys.readouterr().out)
+
+
 def test_all_problems_are_told_at_once(tasks):
     (tasks / "train" / "lava-floor" / "reference.luau").unlink()
     edit(tasks / "eval" / "wolf-mood" / "checks.luau", r'"Flee"', '"Run"')

@@ -8,14 +8,23 @@ from luau_rft.judges import execution
 from luau_rft.judges.base import Request, refusal
 from luau_rft.luau.compiler import compile_error
 from luau_rft.luau.sandbox import CheckResult, Result
+from luau_rft.roblox.scripts import split
 from luau_rft.scorers.composite import score_code
 from luau_rft.tasks import load_tasks
 
 ROOT = Path(__file__).parents[2]
 TASKS = {task.id: task for split in ("train", "eval") for task in load_tasks(ROOT / "data" / "tasks" / split)}
 WRONG = sorted((ROOT / "tests" / "data" / "wrong").glob("*/*.luau"))
-CHEATS = sorted((ROOT / "tests" / "data" / "cheats").glob("*.luau"))
-CHEATED = ["shop-remote", "coin-label"]
+CHEATS = ROOT / "tests" / "data" / "cheats"
+FOOLING = [
+    path for group in ("keyword-stuffed", "error-swallowing") for path in sorted((CHEATS / group).glob("*.luau"))
+]
+MISBEHAVING = sorted((CHEATS / "misbehaving").glob("*.luau"))
+# For the server, a client, a module, and for several scripts.
+CHEATED = [
+    "shop-remote", "lava-floor", "coin-store", "shop-toggle", "coin-label", "payload-check", "pet-storage",
+    "vote-panel",
+]  # fmt: skip
 
 
 def judge(*pairs):
@@ -34,7 +43,8 @@ def wrong():
 
 @pytest.fixture(scope="module")
 def cheats():
-    pairs = [(task_id, path) for task_id in CHEATED for path in CHEATS]
+    pairs = [(task_id, path) for task_id in CHEATED for path in FOOLING]
+    pairs += [(task_id, path) for task_id in ("shop-remote", "coin-label") for path in MISBEHAVING]
     judgments = judge(*((task_id, path.read_text()) for task_id, path in pairs))
     return {(task_id, path.stem): judgment for (task_id, path), judgment in zip(pairs, judgments, strict=True)}
 
@@ -49,7 +59,8 @@ def test_a_reference_is_judged_1_and_scores_well(references, task_id):
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_wrong_solution_fails_a_check(wrong, path):
-    assert compile_error(path.read_text()) is None
+    kind = TASKS[path.parent.name].kind
+    assert all(compile_error(script.source) is None for script in split(path.read_text(), kind))
     judgment = wrong[path]
     assert judgment.checks_passed < judgment.checks_total
     assert judgment.value <= 0.96
@@ -62,9 +73,23 @@ def test_every_task_has_two_wrong_solutions():
     assert min(counts.values()) >= 2
 
 
-@pytest.mark.parametrize("task_id", CHEATED)
-@pytest.mark.parametrize("name", [path.stem for path in CHEATS])
-def test_what_only_looks_like_a_solution_earns_nothing(cheats, task_id, name):
+def test_there_are_ten_programs_of_each_kind_that_fools():
+    counts = Counter(path.parent.name for path in FOOLING)
+    assert min(counts.values()) >= 10
+    shapes = {tuple(line.split("--")[0].strip() for line in path.read_text().splitlines()) for path in FOOLING}
+    assert len(shapes) == len(FOOLING)
+
+
+@pytest.mark.parametrize("path", FOOLING, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_only_looks_like_a_solution_earns_next_to_nothing(cheats, path):
+    assert all(compile_error(script.source) is None for script in split(path.read_text(), "server"))
+    values = {task_id: cheats[task_id, path.stem].value for task_id in CHEATED}
+    assert all(value is not None and value <= 0.15 for value in values.values()), values
+
+
+@pytest.mark.parametrize("task_id", ["shop-remote", "coin-label"])
+@pytest.mark.parametrize("name", [path.stem for path in MISBEHAVING])
+def test_what_misbehaves_earns_nothing(cheats, task_id, name):
     assert cheats[task_id, name].value == 0
     assert cheats[task_id, name].checks_total == len(TASKS[task_id].checks.split("use = ")) - 1
 
@@ -75,6 +100,22 @@ def test_what_only_looks_like_a_solution_earns_nothing(cheats, task_id, name):
 )
 def test_the_reason_names_the_limit(cheats, name, limit):
     assert f"Hit the {limit} limit." in cheats["shop-remote", name].reason
+
+
+def test_every_reference_is_looked_at_by_a_judge():
+    refused = {}
+    for task in TASKS.values():
+        compiles = not any(compile_error(script.source) for script in split(task.reference, task.kind))
+        refused[task.id] = refusal(task.reference, compiles)
+    assert {task_id: reason for task_id, reason in refused.items() if reason} == {}
+
+
+def test_a_program_that_is_killed_counts_all_checks():
+    hangs = 'string.find(string.rep("a", 1.6e7), string.rep("a", 8e6) .. "b", 1, true)'
+    killed = Result(ok=False, limit="time")
+    assert execution.weigh(BRIDGE, killed).reason.startswith("No check came to its end. Hit the time limit.")
+    [judgment] = judge(("coin-store", hangs))
+    assert (judgment.value, judgment.checks_passed, judgment.checks_total) == (0, 0, 6)
 
 
 def test_an_empty_program_earns_nothing_in_any_task():
@@ -93,7 +134,7 @@ def test_the_reason_tells_what_failed_and_why(wrong):
 
 
 def test_refused_code_is_not_run_and_counts_all_checks():
-    code = (ROOT / "tests" / "data" / "cheats" / "not-compiling.luau").read_text()
+    code = (ROOT / "tests" / "data" / "cheats" / "misbehaving" / "not-compiling.luau").read_text()
     request = Request(TASKS["coin-store"], code, refusal(code, compiles=False))
     [judgment] = execution.judge_all([request], processes=1)
     assert (judgment.value, judgment.checks_passed, judgment.checks_total) == (0, 0, 6)

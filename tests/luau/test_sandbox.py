@@ -3,9 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from luau_rft.luau import worker
 from luau_rft.luau.sandbox import Limits, Program, Sandbox
 
 SHORT = Limits(seconds=2, steps=100_000, memory_mb=16, output_bytes=2_000, wall_s=3)
@@ -54,11 +59,39 @@ def test_a_loop_without_end_hits_the_time_limit(sandbox, source):
     assert not result.ok
 
 
-def test_what_hangs_in_native_code_is_killed(sandbox):
-    source = 'string.find(string.rep("a", 300), string.rep("a-", 20) .. "b")'
+# Each is one call that comes back to the VM only after minutes.
+HANGING = {
+    "find": 'string.find(string.rep("a", 1.6e7), string.rep("a", 8e6) .. "b", 1, true)',
+    "move": "table.move({}, 1, 2e9, 2)",
+}
+
+
+@pytest.mark.parametrize("source", HANGING.values(), ids=HANGING.keys())
+def test_what_hangs_in_native_code_is_killed(sandbox, source):
+    start = time.monotonic()
     result = run(sandbox, source, Limits(wall_s=0.5))
-    assert result.limit == "time"
+    assert (result.ok, result.limit) == (False, "time")
+    assert 0.5 <= time.monotonic() - start < 10
     assert run(sandbox, "print(1)").output == ["1"]
+
+
+def test_steps_count_inside_patterns_too(sandbox):
+    source = 'string.find(string.rep("a", 300), string.rep("a-", 20) .. "b")'
+    assert run(sandbox, source, Limits(steps=100_000, wall_s=60)).limit == "time"
+
+
+def test_a_hanging_check_is_killed_and_the_others_are_played(sandbox):
+    checks = f"""
+    return {{ checks = {{
+        {{ name = "a", use = "normal", run = function() end }},
+        {{ name = "b", use = "normal", run = function() {HANGING["find"]} end }},
+        {{ name = "c", use = "normal", run = function() end }},
+    }} }}
+    """
+    result = run(sandbox, "", Limits(wall_s=0.5), checks=checks)
+    assert [check.passed for check in result.checks] == [True, False, True]
+    assert result.checks[1].message == "killed: it hung"
+    assert result.limit == "time"
 
 
 @pytest.mark.parametrize(
@@ -77,17 +110,84 @@ def test_a_memory_bomb_hits_the_memory_limit(sandbox, source):
     assert result.limit == "memory"
 
 
-def test_endless_recursion_hits_the_recursion_limit(sandbox):
-    result = run(sandbox, "local function f() return 1 + f() end\nf()")
-    assert result.limit == "recursion"
-    assert result.error["line"] == 1
+# What a run's process may do when its own limits hold: nothing here goes through the VM.
+RESTRICTED = """
+import socket, sys
+from luau_rft.luau import worker
+worker._restrict({"memory_mb": 16, "wall_s": 1.0})
+for attempt in (lambda: bytearray(200 * 2**20), lambda: open("/etc/passwd"), socket.socket):
+    try:
+        attempt()
+    except (MemoryError, OSError) as error:
+        print(type(error).__name__)
+while True:
+    pass
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems limit no address space")
+def test_the_process_of_a_run_has_limits_of_its_own():
+    environment = {"PYTHONPATH": str(Path(worker.__file__).parents[2])}
+    command = [sys.executable, "-u", "-c", RESTRICTED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["MemoryError", "OSError", "OSError"]
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)  # 2 seconds of computing
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local function f() return 1 + f() end\nf()",
+        "local function f() string.gsub('a', 'a', f) end\nf()",
+        "local function f() table.sort({ 2, 1 }, f) end\nf()",
+        "local function f() task.spawn(f) end\nf()",
+        "local t t = setmetatable({}, { __index = function(_, k) return t[k] end })\nprint(t.a)",
+        "local t t = setmetatable({}, { __tostring = function() return tostring(t) end })\nprint(t)",
+    ],
+)
+def test_endless_recursion_hits_the_recursion_limit(sandbox, source):
+    result = run(sandbox, source)
+    assert (result.ok, result.limit) == (False, "recursion")
+    assert "stack overflow" in result.error["message"]
     assert len(result.error["traceback"]) < 50
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local function f() pcall(f) end\nf()",
+        "local function f() xpcall(f, f) end\nf()",
+        "local function f() coroutine.wrap(f)() end\nf()",
+        "local t = {} for i = 1, 1e5 do t = { t } end game:GetService('HttpService'):JSONEncode(t)",
+        "game:GetService('HttpService'):JSONDecode(string.rep('[', 1e5))",
+        "string.find('x', string.rep('(', 1e5))",
+        "local e = Instance.new('BindableEvent') e.Event:Connect(function() e:Fire() end) e:Fire()",
+    ],
+)
+def test_deep_nesting_ends_without_a_crash(sandbox, source):
+    assert run(sandbox, source).limit != "crash"
 
 
 def test_output_is_cut_at_the_limit(sandbox):
     result = run(sandbox, 'for i = 1, 1000 do print("0123456789") end')
     assert result.limit == "output"
     assert sum(map(len, result.output)) <= SHORT.output_bytes
+
+
+def test_what_a_run_reports_is_bounded_whatever_it_names(sandbox):
+    source = """
+    local name = string.rep("x", 1e5)
+    for i = 1, 100 do
+        task.spawn(error, name .. i)
+        task.spawn(require, name .. i)
+        task.spawn(function() game:GetService(name .. i) end)
+        warn(name .. i)
+    end
+    error(name)
+    """
+    result = run(sandbox, source, Limits(seconds=1))
+    assert result.limit in ("output", "memory")
+    assert len(str(result)) < 1_000_000
 
 
 def test_an_uncaught_error_names_the_candidates_own_lines(sandbox):
@@ -148,6 +248,46 @@ def test_a_dead_worker_is_replaced_and_the_run_goes_on():
         results = list(pool.run([Program("print(1)"), Program("print(2)")]))
     assert [result.limit for result in results] == ["crash", None]
     assert results[1].output == ["2"]
+
+
+def descendants(pid):
+    """The forks of a worker: its thread starts them, so they are listed under that thread."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("killer", [signal.SIGSEGV, signal.SIGKILL])
+def test_a_run_that_dies_is_reported_and_the_same_worker_goes_on(killer):
+    with Sandbox(processes=1) as pool:
+        assert run(pool, "print(1)").ok
+        [pid] = pool.pids
+
+        def kill():
+            while not (forks := descendants(pid)):
+                time.sleep(0.01)
+            os.kill(forks[0], killer)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        results = list(pool.run([Program(HANGING["find"]), Program("print(2)")]))
+        thread.join()
+        assert pool.pids == [pid]
+    assert [(result.ok, result.limit) for result in results] == [(False, "crash"), (True, None)]
+    assert results[1].output == ["2"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_run_that_is_slow_to_begin_is_no_hang():
+    """As on a machine so busy that the fork gets no processor for a while."""
+    with Sandbox(processes=1) as pool:
+        assert run(pool, "print(1)").ok
+        [pid] = pool.pids
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(2, os.kill, (pid, signal.SIGCONT)).start()
+        assert run(pool, "print(2)", Limits(wall_s=1)).output == ["2"]
 
 
 def test_a_pool_that_is_left_early_ends_its_workers():
@@ -246,6 +386,105 @@ def test_what_would_lead_out_or_break_the_engine_errors(sandbox, source):
     result = run(sandbox, f"print(pcall(function() {source} end))")
     assert result.output[0].startswith("false "), result.output
 
+
+# Calls everything that can be reached with arguments of every kind; looks into what comes back and what goes wrong.
+PROBE = """
+local things = { _G, shared, getmetatable(""), getmetatable(game), "", 1, true, game, workspace, Enum, Vector3.one,
+    newproxy(true), coroutine.create(print), function() end, string.rep("%p%s%d%x", 3), -1, 0 / 0, 2 ^ 53,
+    setmetatable({}, { __tostring = function() return nil end }), buffer.create(8) }
+local seen = {}
+local function look(value, path)
+    local kind = type(value)
+    if kind == "string" then
+        print(path, string.sub(value, 1, 300))
+    elseif kind == "table" and not seen[value] then
+        seen[value] = true
+        for key, item in next, value do look(key, path) look(item, path) end
+    elseif kind == "userdata" then
+        print(path, typeof(value), string.sub(tostring(value), 1, 300))
+    end
+end
+for _, name in NAMES do
+    local library = LOOKUP(name)
+    local members = if typeof(library) == "table" then library else { library }
+    for key, member in members do
+        local path = name .. "." .. tostring(key)
+        if type(member) ~= "function" then
+            look(member, path)
+            continue
+        end
+        for _, first in things do
+            for _, second in { nil, "s", 2, game } do
+                local thread = coroutine.create(function() return pcall(member, first, second, "x") end)
+                look({ coroutine.resume(thread) }, path)
+                look(debug.traceback(), path)
+            end
+        end
+    end
+end
+"""
+GLOBALS = [
+    "assert", "bit32", "buffer", "collectgarbage", "coroutine", "debug", "error", "gcinfo", "getfenv", "getmetatable",
+    "ipairs", "loadstring", "math", "newproxy", "next", "os", "pairs", "pcall", "rawequal", "rawget", "rawlen",
+    "rawset", "require", "script", "select", "setfenv", "setmetatable", "shared", "string", "table", "tonumber",
+    "tostring", "type", "typeof", "unpack", "utf8", "vector", "xpcall", "_G", "_VERSION", "game", "workspace",
+    "Instance", "Enum", "task", "tick", "time", "version", "settings", "UserSettings", "PluginManager", "Vector3",
+    "Vector2", "CFrame", "Color3", "UDim", "UDim2", "Ray", "Random", "DateTime", "BrickColor", "TweenInfo",
+    "NumberRange", "NumberSequence", "ColorSequence", "RaycastParams", "OverlapParams", "Region3", "Rect", "Axes",
+    "Faces", "Font", "elapsedTime",
+]  # fmt: skip
+FOREIGN = [
+    "io", "package", "dofile", "loadfile", "load", "module", "import", "python", "lua", "pluau", "ffi", "jit",
+    "posix", "socket", "http", "sys", "builtins", "eval", "exec", "open", "__import__", "_pluau", "arg", "process",
+    "subprocess", "context", "chunks", "engine", "interrupt",
+]  # fmt: skip
+OF_THE_HOST = (
+    "python",
+    "Python",
+    ".py",
+    "/usr",
+    "/home",
+    "/root",
+    "/tmp",
+    "site-packages",
+    "<class",
+    "object at",
+    ".so",
+)
+
+
+@pytest.mark.parametrize("name", GLOBALS)
+def test_nothing_that_a_function_returns_or_raises_tells_of_the_host(sandbox, name):
+    lookup = f"local NAMES = {{ '{name}' }}\nlocal function LOOKUP(_) return {name} end\n"
+    result = run(sandbox, lookup + PROBE, Limits(output_bytes=4_000_000, seconds=5))
+    assert result.limit not in ("crash", "output")
+    shown = [line.split(" ", 1)[-1] for line in result.output]
+    assert [line for line in shown if any(mark in line for mark in OF_THE_HOST)] == []
+
+
+def test_globals_of_the_host_do_not_exist(sandbox):
+    result = run(sandbox, "".join(f"print('{name}', {name})\n" for name in FOREIGN))
+    assert result.output == [f"{name} nil" for name in FOREIGN]
+
+
+def test_errors_of_the_vm_are_plain_texts(sandbox):
+    source = """
+    local function show(...)
+        local _, message = pcall(...)
+        print(typeof(message))
+    end
+    show(function() local x = nil + 1 end)
+    show(function() string.rep("x", 2 ^ 31) end)
+    show(function() string.rep("x", 1e8) end)
+    show(string.format, "%d", {})
+    show(function() local function f() return 1 + f() end f() end)
+    show(coroutine.wrap(function() error() end))
+    show(Instance.new, "Nothing")
+    show(function() game.Nothing = 1 end)
+    """
+    output = run(sandbox, source).output
+    assert set(output) <= {"string", "nil"}
+    assert len(output) == 8
 
 
 def test_the_worker_leaves_when_its_user_is_gone():

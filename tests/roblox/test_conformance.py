@@ -9,7 +9,6 @@ the error message word for word (without the script's name and line), ``mentions
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,10 +75,10 @@ def cases(prefix: str = "") -> list[tuple[str, str]]:
 
 def program(path: Path) -> Program:
     checks = "".join(CHECK.format(name=name, at=at) for at, name in enumerate(names(path), start=1))
-    source = path.read_text(encoding="utf-8")
-    # Of several scripts, the helpers and the cases belong to the first.
+    # The first line is a comment, and of several scripts in a file the name of the first, which has the cases.
+    first, rest = path.read_text(encoding="utf-8").split("\n", 1)
     kind = "client" if "client" in path.stem else "server"
-    return Program(HELPERS + source, kind, "return { checks = {\n" + checks + "} }", replace(LIMITS))
+    return Program(f"{first}\n{HELPERS}{rest}", kind, "return { checks = {\n" + checks + "} }", LIMITS)
 
 
 @pytest.fixture(scope="module")

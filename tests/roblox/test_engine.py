@@ -283,7 +283,7 @@ BEHAVIOUR = {
         local data = { coins = 5, items = { "x" } } store:SetAsync("a", data) data.coins = 6
         equal(store:GetAsync("a").coins, 5) equal(store:GetAsync("a").items[1], "x")
         equal(store:UpdateAsync("a", function(old) old.coins += 1 return old end).coins, 6)
-        equal(store:UpdateAsync("a", function() return nil end).coins, 6)
+        equal(store:UpdateAsync("a", function() return nil end), nil) equal(store:GetAsync("a").coins, 6)
         equal(store:IncrementAsync("n", 2), 2) equal(store:IncrementAsync("n"), 3)
         equal(store:RemoveAsync("n"), 3) equal(store:GetAsync("n"), nil)
         equal(game:GetService("DataStoreService"):GetDataStore("Coins"), store)
@@ -610,6 +610,17 @@ def test_only_the_candidates_effects_are_observed(sandbox):
     assert result.observed == {
         "services": [], "instances": ["Part"], "events": ["Part.Touched"], "methods": ["Part:Destroy"],
     }  # fmt: skip
+
+
+def test_what_the_engine_calls_by_itself_is_not_observed(sandbox):
+    source = """
+        Instance.new("RemoteEvent"):FireAllClients()
+        local part = Instance.new("Part")
+        pcall(part.Destroy, part)
+    """
+    assert play(sandbox, source, ["place:expect(true)"]).observed["methods"] == [
+        "Part:Destroy", "RemoteEvent:FireAllClients",
+    ]  # fmt: skip
 
 
 def test_what_is_not_modelled_makes_a_check_unknown_even_inside_pcall(sandbox):

@@ -62,6 +62,7 @@ def test_every_candidate_gets_a_row(root):
     done = judge(root)
     assert done.returncode == 0, done.stderr
     assert "judge: train: 6 judgments (5 new)" in done.stdout
+    assert "judge: train: 0 of 31 checks met what the engine does not model (0.0 %)" in done.stdout
     judged = rows(root)
     assert judged.keys() == CODES.keys()
     assert judged["lava-floor", 0]["value"] == 1
@@ -71,6 +72,17 @@ def test_every_candidate_gets_a_row(root):
     assert judged["lava-floor", 3]["reason"].startswith("It has no substance")
     assert judged["lava-floor", 4] == judged["lava-floor", 0] | {"index": 4}
     assert {row["checks_total"] for row in judged.values()} == {5, 6}
+
+
+def test_the_share_of_checks_that_are_not_modelled_is_printed(root):
+    unknown = LAVA + "\nworkspace.Terrain:FillBall(Vector3.zero, 4, Enum.Material.Grass)\n"
+    write(root, CODES | {("lava-floor", 1): unknown})
+    printed = judge(root).stdout
+    assert ", 1 undecided\n" in printed
+    assert "judge: train: 5 of 31 checks met what the engine does not model (16.1 %)" in printed
+    row = rows(root)["lava-floor", 1]
+    assert (row["value"], row["checks_unknown"]) == (None, 5)
+    assert "Not modelled: Terrain:FillBall." in row["reason"]
 
 
 def test_a_second_run_judges_only_what_is_new_and_from_nothing_gives_the_same_bytes(root):
