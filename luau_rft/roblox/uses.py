@@ -32,12 +32,20 @@ def assignments(tree: Tree) -> list[tuple[Use, Node]]:
     """Every known member that is set, and the value."""
     found = []
     for use in infer(tree).uses:
-        node = use.index.node
-        if use.member is not None and (statement := assignment_of(node)) is not None:
-            targets, values = targets_and_values(statement)
-            if (at := targets.index(node)) < len(values):
-                found.append((use, values[at]))
+        value = value_set(use.index.node) if use.member is not None else None
+        if value is not None:
+            found.append((use, value))
     return found
+
+
+def value_set(node: Node) -> Node | None:
+    """The value that an assignment gives to ``node``."""
+    statement = assignment_of(node)
+    if statement is None:
+        return None
+    targets, values = targets_and_values(statement)
+    at = targets.index(node)
+    return values[at] if at < len(values) else None
 
 
 def assignment_of(node: Node) -> Node | None:
