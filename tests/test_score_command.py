@@ -40,7 +40,8 @@ def test_json_has_the_values_and_every_finding(good_file, capsys):
     assert score_paths([str(good_file.parent)], "json", 0.8) == 1
     good, bad = json.loads(capsys.readouterr().out)
     assert (good["path"], good["composite"]) == (str(good_file), score_code(GOOD, "server").composite)
-    assert set(good) == {"path", "syntax", "api", "bugs", "quality", "composite", "findings"}
+    assert set(good) == {"path", "syntax", "api", "bugs", "quality", "composite", "cap", "data", "findings"}
+    assert (good["cap"], bad["cap"]) == (None, "it does not compile: composite at most 0.5")
     assert set(bad["findings"][0]) == {"rule", "scorer", "line", "column", "message", "penalty"}
 
 
@@ -260,7 +261,7 @@ def test_without_a_path_the_way_is_told():
 def test_a_rule_is_explained_without_a_path():
     done = run("score", "--explain", "bugs/endless-loop")
     assert done.returncode == 0
-    assert all(part in done.stdout for part in ("endless-loop (bugs): 0.50", "Bad:", "Good:", "task.wait(1)"))
+    assert all(part in done.stdout for part in ("endless-loop (bugs): 0.80", "Bad:", "Good:", "task.wait(1)"))
 
 
 def test_the_page_of_rules_is_up_to_date():
@@ -285,3 +286,52 @@ def test_the_hook_fails_on_a_staged_file_of_low_score(good_file, tmp_path):
     assert run(*arguments, str(good_file)).returncode == 0
     (tmp_path / "bad.luau").write_text("x = = 1\n")
     assert run(*arguments, str(good_file), str(tmp_path / "bad.luau")).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "--!strict\nreturn { Speed = 16, Jump = 50 }\n",
+        "--!strict\nlocal Items = {}\nItems.Sword = { price = 100 }\nreturn table.freeze(Items)\n",
+        "--!strict\nexport type Item = { name: string }\nreturn nil\n",
+        "--!strict\nreturn require(script.Parent.Main)\n",
+    ],
+)
+def test_data_has_nothing_to_score_and_does_not_fail(source, tmp_path, capsys):
+    path = tmp_path / "Items.luau"
+    path.write_text(source)
+    assert score_paths([str(path)], fail_under=0.85) == 0
+    told = capsys.readouterr().out
+    assert "fewer than 3 statements do something: composite at most 0.2" in told
+    assert "holds data only, nothing to score" in told
+    assert score_paths([str(path)], "json", 0.85) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["data"]
+    assert entry["composite"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print('hello')\n",
+        "local function f() end\nreturn f\n",
+        "return require(script.Parent.Main):Start()\n",
+        "return { Speed = 16, Speed = 17, Jump = Enum.Material.Gras, Dash = Enum.Material.Ston, Fly = Enum.Fly.Up }\n",
+    ],
+)
+def test_code_and_bad_data_fail(source, tmp_path):
+    path = tmp_path / "Items.luau"
+    path.write_text(source)
+    assert score_paths([str(path)], fail_under=0.85) == 1
+
+
+def test_data_does_not_lower_the_mean(good_file, tmp_path, capsys):
+    (tmp_path / "Items.luau").write_text("--!strict\nreturn { Speed = 16 }\n")
+    score_paths([str(tmp_path)], fail_under=0.85)
+    assert "2 files: 1 with data only, mean composite 1.00" in capsys.readouterr().out
+
+
+def test_small_prices_are_told_as_they_are(good_file, capsys):
+    good_file.write_text(GOOD + "workspace.Gravity = 50 workspace.Name = 'Arena'\n")
+    score_paths([str(good_file)])
+    assert "[quality/crammed-line] -0.015" in capsys.readouterr().out

@@ -387,6 +387,8 @@ class _Slice:
         root = root_name(called) if called is not None and called.type != "identifier" else None
         owner = self.scopes.of.get(root) if root is not None else None
         if owner is not None and (owner in self.loose or owner.value is not None):
+            if self._is_stub(owner, last_name(called)):
+                return False
             verdict = self._owner_verdict(owner, method(call))
             if verdict is not True:
                 return verdict
@@ -418,6 +420,16 @@ class _Slice:
         methods = [function for function in own if function.type == "function_declaration"]
         return [(f, True) for f in methods if last_name(f.get("name")) == called] or True
 
+    def _is_stub(self, table: Variable, name: str) -> bool:
+        """Whether a table of this file has functions of that name, and all do no more than print."""
+        if table.value is None or strip(table.value).type != "table_constructor" or table.writes:
+            return False
+        places = [read.parent for read in table.reads if read.field == "table" and last_name(read.parent) == name]
+        if any(place.field == "name" and place.parent.type == "variable_list" for place in places):
+            return False  # it is given another one
+        functions = [place.parent for place in places if place.parent.type == "function_declaration"]
+        return bool(functions) and all(map(_does_nothing, functions))
+
     def _is_outside_table(self, table: Node) -> bool:
         root = root_name(table)
         variable = self.scopes.of.get(root) if root is not None else None
@@ -444,6 +456,12 @@ class _Slice:
         if variable is None or variable.value is None or variable.writes:
             return None
         return variable.value if variable.value.type in FUNCTIONS else None
+
+
+def _does_nothing(function: Node) -> bool:
+    body = function.get("body")
+    statements = body.children if body is not None else []
+    return all(node.type == "function_call" and is_silent(node, callee(node)) for node in statements)
 
 
 def _any(verdicts: Iterable[_Verdict]) -> _Verdict:
@@ -532,16 +550,51 @@ def returns_table(tree: Tree) -> bool:
     >>> returns_table(parse("local Prices = { Sword = 100 } return table.freeze(Prices)"))
     True
     """
+    value = returned(tree)
+    return value is not None and value.type == "table_constructor"
+
+
+def returned(tree: Tree) -> Node | None:
+    """What the program ends by returning: for a local, what that starts with.
+
+    >>> returned(parse("local function half(n) return n / 2 end return half")).type
+    'function_declaration'
+    """
     last = tree.root.children[-1] if tree.root.children else None
     values = [value for part in last.children for value in part.children] if last is not None else []
     if last is None or last.type != "return_statement" or len(values) != 1:
-        return False
+        return None
     value = strip(values[0])
     if callee(value) == "table.freeze" and arguments(value):
         value = strip(arguments(value)[0])
     variable = resolve(tree).of.get(value)
-    value = strip(variable.value) if variable is not None and variable.value is not None else value
-    return value.type == "table_constructor"
+    return strip(variable.value) if variable is not None and variable.value is not None else value
+
+
+_DECLARING = frozenset({"variable_declaration", "assignment_statement", "type_definition", "return_statement"})
+
+
+@fact
+def is_data(tree: Tree) -> bool:
+    """Whether a program only declares types and gives back values or other modules: it has no code of its own to judge.
+
+    >>> [is_data(parse(f"local M = {{ Speed = 16 }} {rest} return M")) for rest in ("M.Jump = 7", "M.Jump = jump()")]
+    [True, False]
+    """
+    statements = tree.root.children
+    if tree.compile_error is not None or tree.of(*FUNCTIONS) or not statements:
+        return False
+    if statements[-1].type not in ("return_statement", "type_definition"):
+        return False
+    if not all(node.type in _DECLARING for node in statements):
+        return False
+    of = resolve(tree).of
+    targets = (t for node in statements if node.type == "assignment_statement" for t in targets_and_values(node)[0])
+    roots = [root_name(target) for target in targets]
+    calls = tree.of("function_call")
+    return all(root in of for root in roots) and all(
+        callee(call) == "table.freeze" or is_silent(call, callee(call)) for call in calls
+    )
 
 
 def statement_of(node: Node) -> Node | None:

@@ -6,7 +6,7 @@ still be there at run time. Code that uses no Roblox API has nothing to get wron
 
 from luau_rft.luau.tree import Tree, parse
 from luau_rft.scorers.base import Rule, Rules, Score
-from luau_rft.scorers.checks import age, existence, roblox_values, usage
+from luau_rft.scorers.checks import age, existence, receivers, roblox_values, usage
 
 RULES = Rules(
     "api",
@@ -15,6 +15,15 @@ RULES = Rules(
         Rule(existence.unknown_class, 0.25, 0.5, "Instance.new raises an error for it."),
         Rule(existence.unknown_enum_item, 0.2, 0.5, "Reading an enum or an item that does not exist is an error."),
         Rule(existence.unknown_member, 0.2, 0.6, "Using a member that does not exist is an error."),
+        Rule(
+            receivers.method_with_dot,
+            0.2,
+            0.6,
+            "A method that does not get its object raises an error.",
+        ),
+        Rule(receivers.called_event, 0.2, 0.6, "An event is no function: calling it raises an error."),
+        Rule(receivers.function_with_colon, 0.2, 0.6, "The library takes the place of the first argument."),
+        Rule(receivers.iterated_instance, 0.2, 0.4, "Looping over an instance raises an error."),
         Rule(usage.read_only_member, 0.15, 0.3, "Setting a property that scripts cannot set is an error."),
         Rule(usage.wrong_type, 0.15, 0.45, "Setting a property to a value of another type is an error."),
         Rule(usage.wrong_argument_count, 0.1, 0.3, "Missing arguments are an error; more are ignored."),

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from luau_rft.errors import UserError
+from luau_rft.luau.substance import SUBSTANCE, is_data
+from luau_rft.luau.tree import parse
 from luau_rft.roblox.scripts import HOMES
 from luau_rft.scorers import listing
-from luau_rft.scorers.composite import MAX_CHARACTERS, SCORERS, Scores, score_code
+from luau_rft.scorers.composite import CAP_BROKEN, CAP_NO_SUBSTANCE, MAX_CHARACTERS, SCORERS, Scores, score_code
 
 VALUES = (*SCORERS, "composite")
 FORMATS = ("text", "json", "sarif")
@@ -27,6 +29,23 @@ class Result:
     path: str
     source: str
     scores: Scores
+    is_data: bool = False  # there is nothing to score (see ``luau/substance.py``)
+
+    @property
+    def cap(self) -> str | None:
+        """Why the composite is capped."""
+        if not self.scores.compiles:
+            return f"it does not compile: composite at most {CAP_BROKEN}"
+        if self.scores.has_substance:
+            return None
+        return f"fewer than {SUBSTANCE} statements do something: composite at most {CAP_NO_SUBSTANCE}"
+
+    @property
+    def value(self) -> float:
+        """What ``--fail-under`` goes by: the composite, and for data what the findings leave of 1."""
+        if not self.is_data:
+            return self.scores.composite
+        return 1 - sum(finding.penalty for finding in self.scores.findings) / len(SCORERS)
 
 
 def score_paths(
@@ -40,19 +59,20 @@ def score_paths(
 
     ``format`` is text, json or sarif; ``kind`` is server, client or module, by default what the file's name says;
     ``jobs`` is the number of processes for many files, by default one a CPU. Returns 1 when a composite is below
-    ``fail_under``, else 0. What can be read is scored; a ``UserError`` names the rest at the end.
+    ``fail_under``, else 0; files that only hold data have nothing to score and go by their findings. What can be read
+    is scored; a ``UserError`` names the rest at the end.
     """
     _check(format, fail_under, kind, jobs)
     if sys.stdout is not None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every character
     problems: list[str] = []
     names = _files(paths, problems)
-    composites: dict[str, float] = {}
+    values: list[float] = []
 
     def results() -> Iterator[Result]:
-        for name, result in zip(names, _results(names, kind, jobs or _cpus()), strict=True):
+        for result in _results(names, kind, jobs or _cpus()):
             if isinstance(result, Result):
-                composites[name] = result.scores.composite
+                values.append(result.value)
                 yield result
             else:
                 problems.append(result)
@@ -70,7 +90,7 @@ def score_paths(
         sys.stdout.flush()
     if problems:
         raise UserError("\n".join(problems))
-    return int(fail_under is not None and not all(value >= fail_under for value in composites.values()))
+    return int(fail_under is not None and not all(value >= fail_under for value in values))
 
 
 def _check(format: str, fail_under: float | None, kind: str | None, jobs: int | None) -> None:
@@ -135,7 +155,8 @@ def _result(name: str, kind: str | None) -> Result | str:
         source = read_source(name)
     except UserError as error:
         return str(error)
-    return Result(name, source, score_code(source, kind or kind_of(name)))
+    scores = score_code(source, kind or kind_of(name))
+    return Result(name, source, scores, scores.compiles and not scores.has_substance and is_data(parse(source)))
 
 
 def kind_of(name: str) -> str | None:
@@ -192,7 +213,8 @@ def _print_json(results: Iterator[Result]) -> None:
     separator = "[\n"
     for result in results:
         values = {name: getattr(result.scores, name) for name in VALUES}
-        entry = {"path": result.path, **values, "findings": [asdict(finding) for finding in result.scores.findings]}
+        entry = {"path": result.path, **values, "cap": result.cap, "data": result.is_data}
+        entry["findings"] = [asdict(finding) for finding in result.scores.findings]
         print(separator + json.dumps(entry, indent=2), end="")
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")

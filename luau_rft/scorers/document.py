@@ -2,8 +2,10 @@
 
 from importlib import import_module
 
+from luau_rft.luau.substance import SUBSTANCE
 from luau_rft.scorers.base import Rule
-from luau_rft.scorers.explain import TOO_LONG, all_rules, explain, markdown
+from luau_rft.scorers.composite import CAP_BROKEN, CAP_NO_SUBSTANCE
+from luau_rft.scorers.explain import TOO_LONG, all_rules, explain, markdown, price
 
 # Of selene 0.30 and of the linter that comes with Luau.
 LINTS = {
@@ -57,7 +59,7 @@ def listing() -> str:
     rules = all_rules()
     width = max(map(len, rules))
     return "\n".join(
-        f"{scorer:8} {id:{width}} {rule.penalty:.2f} (at most {rule.limit:.2f})  {rule.why}"
+        f"{scorer:8} {id:{width}} {price(rule.penalty):5} (at most {price(rule.limit)})  {rule.why}"
         for id, (scorer, rule) in rules.items()
     )
 
@@ -72,6 +74,12 @@ def rules_page() -> str:
         "Written by `luau-rft rules --write docs/rules.md` from the tables in `luau_rft/scorers/` and the checks that "
         "they name. Each finding of a rule costs its penalty, all findings of a rule together at most its limit; a "
         "score is what is left of 1, never less than 0. `luau-rft score --explain RULE` prints a rule.",
+        f"The composite is the mean of the four, at most {CAP_BROKEN} for code that does not compile, and at most "
+        f"{CAP_NO_SUBSTANCE} where fewer than {SUBSTANCE} statements do something: unused code, prints, empty handlers "
+        "and constants do nothing, however well they are written. `luau-rft score` says so below the values, and in "
+        "`cap` of its JSON. Files that only hold constants, types or other modules (`data` in JSON) keep that low "
+        "composite, as they have nothing to score; `--fail-under`, and so the pre-commit hook, goes by their findings "
+        "alone.",
         f"`too-long`: {TOO_LONG}",
     ]
     for scorer, rules in by_scorer.items():

@@ -51,6 +51,15 @@ def explain(rule: Rule) -> Explanation:
     )
 
 
+def price(penalty: float) -> str:
+    """A penalty as it is shown: with two decimals, or three where it has them.
+
+    >>> price(0.5), price(0.015)
+    ('0.50', '0.015')
+    """
+    return f"{penalty:.3f}".removesuffix("0")
+
+
 def all_rules() -> dict[str, tuple[str, Rule]]:
     """Scorer and rule by id, in the order of the tables."""
     from luau_rft.scorers import api, bugs, quality, syntax
@@ -63,7 +72,7 @@ def explain_in_text(name: str) -> str:
     """What ``luau-rft score --explain`` prints; the name may be written as in a finding, such as ``bugs/nil-index``.
 
     >>> print(explain_in_text("bugs/endless-loop").split("\\n")[0])
-    endless-loop (bugs): 0.50 a finding, at most 0.50
+    endless-loop (bugs): 0.80 a finding, at most 0.80
     """
     id = name.rpartition("/")[2].replace("_", "-").lower()
     rules = all_rules()
@@ -75,7 +84,7 @@ def explain_in_text(name: str) -> str:
         raise UserError(f"--explain: there is no rule {name!r}; {hint}`luau-rft rules` lists them all")
     scorer, rule = rules[id]
     told = explain(rule)
-    parts = [f"{id} ({scorer}): {rule.penalty:.2f} a finding, at most {rule.limit:.2f}", told.what, rule.why]
+    parts = [f"{id} ({scorer}): {price(rule.penalty)} a finding, at most {price(rule.limit)}", told.what, rule.why]
     for title, programs in (("Bad", told.bad), ("Good", told.good)):
         parts += [f"{title}:\n{indent(code, '    ')}" for code in programs]
     if told.like:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from luau_rft.scorers.base import Finding
 from luau_rft.scorers.composite import SCORERS
+from luau_rft.scorers.explain import price
 
 if TYPE_CHECKING:
     from luau_rft.scorers.command import Result
@@ -19,12 +20,13 @@ SEVERE = 0.15  # a penalty from which a finding is red
 def show(results: "Iterable[Result]", fail_under: float | None = None) -> None:
     """Print results as they come, and of several a summary."""
     style = _styles()
-    composites: list[tuple[float, str]] = []
+    composites: list[tuple[float, str]] = []  # of files that have something to score
+    judged: list[float] = []
     findings = 0
     for result in results:
         path, scores, lines = printable(result.path), result.scores, result.source.split("\n")
         for finding in scores.findings:
-            cost = f" -{finding.penalty:.2f}" if finding.penalty > 0 else ""  # the rule's limit may be reached
+            cost = f" -{price(finding.penalty)}" if finding.penalty > 0 else ""  # the rule's limit may be reached
             mark = style(f" [{finding.scorer}/{finding.rule}]{cost}", "dim")
             colour = "red" if finding.penalty >= SEVERE else "yellow"
             place = style(f"{path}:{finding.line}:{finding.column}", "bold")
@@ -33,21 +35,32 @@ def show(results: "Iterable[Result]", fail_under: float | None = None) -> None:
             print(f"    {source}\n    {style(caret, colour)}")
         values = ", ".join(f"{name} {getattr(scores, name):.2f}" for name in SCORERS)
         print(f"{style(path, 'bold')}: {values}: {style(f'composite {scores.composite:.2f}', 'bold')}")
-        if not scores.has_substance:
-            print(style(f"{path}: fewer than 3 statements do something: composite at most 0.2", "dim"))
-        composites.append((scores.composite, path))
+        if result.cap is not None:
+            print(style(f"{path}: {result.cap}", "dim"))
+        if result.is_data:
+            print(style(f"{path}: holds data only, nothing to score: --fail-under goes by its findings", "dim"))
+        else:
+            composites.append((scores.composite, path))
+        judged.append(result.value)
         findings += len(scores.findings)
-    if len(composites) > 1:
-        _summarise(composites, findings, fail_under)
+    if len(judged) > 1:
+        _summarise(composites, judged, findings, fail_under)
 
 
-def _summarise(composites: list[tuple[float, str]], findings: int, fail_under: float | None) -> None:
-    mean = sum(value for value, _ in composites) / len(composites)
-    worst = ", ".join(f"{path} {value:.2f}" for value, path in sorted(composites)[:3])
-    print(f"\n{len(composites)} files: mean composite {mean:.2f}, {findings} findings; worst: {worst}")
+def _summarise(
+    composites: list[tuple[float, str]], judged: list[float], findings: int, fail_under: float | None
+) -> None:
+    told = [f"{findings} findings"]
+    if composites:
+        told.insert(0, f"mean composite {sum(value for value, _ in composites) / len(composites):.2f}")
+        worst = ", ".join(f"{path} {value:.2f}" for value, path in sorted(composites)[:3])
+        told[-1] += f"; worst: {worst}"
+    if data := len(judged) - len(composites):
+        told.insert(0, f"{data} with data only")
+    print(f"\n{len(judged)} files: {', '.join(told)}")
     if fail_under is not None:
-        below = sum(not value >= fail_under for value, _ in composites)
-        print(f"{below} of {len(composites)} files are below {fail_under:g}")
+        below = sum(not value >= fail_under for value in judged)
+        print(f"{below} of {len(judged)} files are below {fail_under:g}")
 
 
 def excerpt(lines: list[str], finding: Finding) -> tuple[str, str]:

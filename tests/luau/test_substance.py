@@ -146,3 +146,20 @@ def test_mostly_broken_text_has_no_substance():
     assert substantive_statements(luau + "local x = = 1") == 2
     assert substantive_statements(luau + 3 * python) == 0
     assert substantive_statements(f"(function()\n{luau}{3 * python}\nend)()") == 0
+
+
+@pytest.mark.parametrize("body", ["", "print('spawned', player)"])
+def test_a_handler_of_a_stub_does_nothing(body):
+    source = f"""
+    local Pets = {{}}
+    function Pets:spawn(player) {body} end
+    game.Players.PlayerAdded:Connect(function(player) Pets:spawn(player) end)
+    return Pets
+    """
+    assert substantive_statements(source) == 0
+
+
+@pytest.mark.parametrize("more", ["Pets.spawn = require(script.Spawn)", "function Pets:spawn(p) p:Kick() end"])
+def test_a_function_that_may_do_something_is_no_stub(more):
+    handler = "game.Players.PlayerAdded:Connect(function(player) Pets:spawn(player) end)"
+    assert substantive_statements(f"local Pets = {{}} function Pets:spawn(p) end {more} {handler}") >= 1

@@ -61,7 +61,7 @@ def test_doctests() -> None:
         (PART.format("part.Color = BrickColor.new(21)"), "wrong-type", "Color takes Color3, not BrickColor"),
         (PART.format("part.Position = CFrame.new()"), "wrong-type", "Position takes Vector3, not CFrame"),
         (PART.format("part:FindFirstChild()"), "wrong-argument-count", "FindFirstChild takes 1 to 2 arguments, not 0"),
-        ("print(CFrame.new(1, 2, 3, 4))", "wrong-argument-count", "new takes 0 or 1 or 2 or 3 or 7 or 12 arguments"),
+        ("print(CFrame.new(1, 2, 3, 4))", "wrong-argument-count", "CFrame.new takes 0 or 1 or 2 or 3 or 7 or 12"),
         ("wait(1)", "deprecated", "wait is deprecated; use task.wait"),
         (PART.format("part.Touched:connect(print)"), "deprecated", "connect is deprecated; use Connect"),
         (PART.format("part:remove()"), "deprecated", "remove is deprecated; use Destroy"),

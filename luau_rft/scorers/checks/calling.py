@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from luau_rft.luau.flow import ending
+from luau_rft.luau.flow import ending, own_nodes
 from luau_rft.luau.functions import (
     Call,
     always_runs,
@@ -43,6 +43,7 @@ _COUNTS: dict[str, tuple[int, int | None]] = {
     "vector.lerp": (3, 3),
 }
 _LIBRARIES = frozenset(database().libraries) - {"Instance", "task"}  # what these take is in the rule of the API
+_RETURN = "return_statement"
 _NEEDING = frozenset({"+", "-", "*", "/", "//", "%", "^", "..", "<", ">", "<=", ">="})
 _ASKING = frozenset({"and", "or", "==", "~="})
 _TYPE = re.compile(r"(?:export\s+)?type\s+(\w+)")
@@ -79,8 +80,11 @@ def mismatched_arg_count(tree: Tree, kind: str | None) -> Iterator[Hit]:
         named, takes_more = parameters(call.function)
         least, most = count(arguments(call.node))
         if least + call.shift > len(named) and not takes_more and not _passes_index(call.node):
-            takes = max(0, len(named) - call.shift)
-            yield call.node, f"the function takes {_times(takes, 'argument')}, not {least}: it never sees the others"
+            if len(named) < call.shift:
+                yield call.node, "the function takes no `self`: call it with a dot, or declare it with a colon"
+            else:
+                takes = _times(len(named) - call.shift, "argument")
+                yield call.node, f"the function takes {takes}, not {least}: it never sees the others"
         elif most is not None and not call.is_virtual:
             if call.function not in needed:
                 needed[call.function] = [name for name in named if _needed(name, call.function)]
@@ -118,7 +122,8 @@ def lua_argument_count(tree: Tree, kind: str | None) -> Iterator[Hit]:
 def implicit_return(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A function that gives a value by ``return`` on some paths and runs off its end on others.
 
-    An explicit ``return`` says that nothing is meant, and so does a search whose loop found nothing.
+    An explicit ``return`` says that nothing is meant, and so does a search whose loop found nothing, or an iterator
+    that has come to its end.
 
     Bad:
         local function price(name)
@@ -142,7 +147,7 @@ def implicit_return(tree: Tree, kind: str | None) -> Iterator[Hit]:
     Like: Luau ImplicitReturn
     """
     for function, statements in returns(tree).items():
-        if function is None or not falls_off(function) or _never_falls(function):
+        if function is None or not falls_off(function) or _never_falls(function) or _is_iterator(function):
             continue
         values = [value for statement in statements for value in returned(statement)]
         if any(value.type not in _LEAVING for value in values) and all(map(returned, statements)):
@@ -328,10 +333,29 @@ def _never_falls(function: Node) -> bool:
     return last.type == "for_statement" or (last.type == "function_call" and callee(last) == "assert")
 
 
+def _is_iterator(function: Node) -> bool:
+    """Whether a function is returned to be called again and again, and counts in an outer variable."""
+    scopes = resolve(function.tree)
+    name = function.get("name")
+    variable = scopes.of.get(name) if name is not None else None
+    uses = variable.reads if variable is not None else [function]
+    if not any(_is_returned(use) for use in uses):
+        return False
+    steps = (node for node in own_nodes(function) if node.type in ("assignment_statement", "update_statement"))
+    targets = (scopes.of.get(target) for step in steps for target in targets_and_values(step)[0])
+    return any(target is not None and target.node.start < function.start for target in targets)
+
+
+def _is_returned(value: Node) -> bool:
+    return value.parent is not None and value.parent.parent is not None and value.parent.parent.type == _RETURN
+
+
 def _may_be_overridden(call: Call) -> bool:
     """Whether a function that returns nothing is a stub for others to fill."""
     body = call.function.get("body")
-    return body is None or not body.children or call.is_virtual or body in ending(call.node.tree)
+    if body is None or not body.children or call.is_virtual:
+        return True
+    return body in ending(call.node.tree) and body.children[-1].type != _RETURN
 
 
 def _targets_from(call: Node) -> int:

@@ -42,23 +42,31 @@ def few_comments(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """More than 80 statements are in use, and only one or two comments help to find the way through them.
 
     Bad:
-        -- Names every door of the castle after the room behind it.
-        local function name(door)
-            door.a1 = 1; door.a2 = 1; door.a3 = 1; door.a4 = 1; door.a5 = 1; door.a6 = 1; door.a7 = 1; door.a8 = 1
-            door.b1 = 1; door.b2 = 1; door.b3 = 1; door.b4 = 1; door.b5 = 1; door.b6 = 1; door.b7 = 1; door.b8 = 1
-            door.c1 = 1; door.c2 = 1; door.c3 = 1; door.c4 = 1; door.c5 = 1; door.c6 = 1; door.c7 = 1; door.c8 = 1
-            door.d1 = 1; door.d2 = 1; door.d3 = 1; door.d4 = 1; door.d5 = 1; door.d6 = 1; door.d7 = 1; door.d8 = 1
-            door.e1 = 1; door.e2 = 1; door.e3 = 1; door.e4 = 1; door.e5 = 1; door.e6 = 1; door.e7 = 1; door.e8 = 1
-            door.f1 = 1; door.f2 = 1; door.f3 = 1; door.f4 = 1; door.f5 = 1; door.f6 = 1; door.f7 = 1; door.f8 = 1
-            door.g1 = 1; door.g2 = 1; door.g3 = 1; door.g4 = 1; door.g5 = 1; door.g6 = 1; door.g7 = 1; door.g8 = 1
-            door.h1 = 1; door.h2 = 1; door.h3 = 1; door.h4 = 1; door.h5 = 1; door.h6 = 1; door.h7 = 1; door.h8 = 1
-            door.i1 = 1; door.i2 = 1; door.i3 = 1; door.i4 = 1; door.i5 = 1; door.i6 = 1; door.i7 = 1; door.i8 = 1
-            door.j1 = 1; door.j2 = 1; door.j3 = 1; door.j4 = 1; door.j5 = 1; door.j6 = 1; door.j7 = 1; door.j8 = 1
+        -- Clones each part of the castle into the world.
+        local function build(name)
+            script[name]:Clone().Parent = workspace
         end
-        name(workspace.Door)
+        build("Gate"); build("Bridge"); build("Moat"); build("Yard"); build("Well")
+        build("Stable"); build("Forge"); build("Kitchen"); build("Pantry"); build("Cellar")
+        build("Hall"); build("Throne"); build("Chapel"); build("Crypt"); build("Vault")
+        build("Armoury"); build("Barracks"); build("Tower"); build("Keep"); build("Turret")
+        build("Rampart"); build("Library"); build("Study"); build("Gallery"); build("Nursery")
+        build("Bedroom"); build("Bath"); build("Attic"); build("Loft"); build("Pigeonry")
+        build("Kennel"); build("Garden"); build("Orchard"); build("Pond"); build("Fountain")
+        build("Maze"); build("Arbour"); build("Lawn"); build("Terrace"); build("Balcony")
+        build("Stairs"); build("Lift"); build("Tunnel"); build("Cave"); build("Dungeon")
+        build("Cell"); build("Gallows"); build("Pillory"); build("Market"); build("Stall")
+        build("Bakery"); build("Brewery"); build("Dairy"); build("Mill"); build("Barn")
+        build("Granary"); build("Smithy"); build("Tannery"); build("Weavery"); build("Pottery")
+        build("Mint"); build("Treasury"); build("Court"); build("Council"); build("Office")
+        build("Archive"); build("School"); build("Clinic"); build("Pharmacy"); build("Theatre")
+        build("Stage"); build("Arena"); build("Stands"); build("Track"); build("Targets")
+        build("Inn"); build("Tavern"); build("Cottage"); build("Shed"); build("Wall")
     Good:
-        -- Names the front door of the castle after the room behind it.
-        workspace.Door.Name = "Hall"
+        -- Clones each part of the castle into the world.
+        for _, part in script:GetChildren() do
+            part:Clone().Parent = workspace
+        end
     """
     wanted = min(MAX_WANTED, len(living(tree)) // STATEMENTS_PER_COMMENT)
     if wanted > 1 and 0 < (found := len(useful(tree))) < wanted:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from luau_rft.luau.comments import elides
-from luau_rft.luau.scopes import targets_and_values
-from luau_rft.luau.substance import living, returns_table, statement_of, substantive
+from luau_rft.luau.scopes import parameter_names, targets_and_values
+from luau_rft.luau.substance import is_data, living, returned, statement_of, substantive
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, callee
 from luau_rft.scorers.base import Hit
 
@@ -72,16 +72,23 @@ _HANDED_ON = frozenset({"Connect", "Once", "connect", "ConnectParallel", "BindTo
 def empty_function(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A declared function or a handler has no body; one called ``noop`` or the like is meant to have none.
 
+    So is a method whose parameters all start with ``_``: other classes give it a body.
+
     Bad:
         workspace.ChildAdded:Connect(function(child) end)
     Good:
         workspace.ChildAdded:Connect(function(child)
             child:SetAttribute("Seen", true)
         end)
+    Good:
+        local Enemy = {}
+        Enemy.__index = Enemy
+        function Enemy:update(_seconds: number) end
+        return Enemy
     """
     for function in tree.of(*FUNCTIONS):
         body = function.get("body")
-        if (body is None or not body.children) and _is_asked_for(function):
+        if (body is None or not body.children) and _is_asked_for(function) and not _is_abstract(function):
             yield function, "this function has no body"
 
 
@@ -93,6 +100,14 @@ def _is_asked_for(function: Node) -> bool:
         return called.rpartition(":")[2] in _HANDED_ON or called in ("pcall", "task.spawn", "task.defer", "spawn")
     name = function.get("name") or _assigned_name(function)
     return name is not None and not _MEANT_EMPTY.search(name.text.rpartition(".")[2])
+
+
+def _is_abstract(function: Node) -> bool:
+    """Whether a method is there for other classes to override: it says that it leaves all its parameters unused."""
+    name, parameters = function.get("name"), function.get("parameters")
+    names = parameter_names(parameters) if parameters is not None else []
+    is_method = name is not None and name.type == "method_index_expression"
+    return is_method and bool(names) and all(parameter.text.startswith("_") for parameter in names)
 
 
 def _assigned_name(function: Node) -> Node | None:
@@ -154,13 +169,13 @@ def empty_block(tree: Tree, kind: str | None) -> Iterator[Hit]:
             yield node, "nothing happens in here"
 
 
-FEW_STATEMENTS = 6
+FEW_STATEMENTS = 5
 
 
 def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
-    """The program has fewer than six statements that do something: little to be well made.
+    """The program has fewer than five statements that do something: little to be well made.
 
-    A module may as well hold values only.
+    What returns a function or a table may well be as short as that.
 
     Bad:
         workspace.Name = "Arena"
@@ -179,8 +194,14 @@ def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
         end)
     """
     found = len(substantive(tree))
-    if found < FEW_STATEMENTS and not (kind == "module" and returns_table(tree)):
-        yield 1, f"only {found} of the statements do something of their own: a script does more"
+    if found < FEW_STATEMENTS and not (kind in (None, "module") and (_gives_values(tree) or is_data(tree))):
+        does = "statement changes" if found == 1 else "statements change"
+        yield 1, f"{found or 'no'} {does} the game or work a value out: a script does more"
+
+
+def _gives_values(tree: Tree) -> bool:
+    value = returned(tree)
+    return value is not None and value.type in ("table_constructor", *FUNCTIONS)
 
 
 MAX_PRINTS = 3

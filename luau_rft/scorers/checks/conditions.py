@@ -112,23 +112,21 @@ def if_same_then_else(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """Two branches of an ``if`` that follow each other and do the same; single statements only where one is the else.
 
     Bad:
-        local function greet(player)
+        game:GetService("Players").PlayerAdded:Connect(function(player)
             if player.Name == "Ann" then
-                player:Kick("Bye")
+                player:SetAttribute("Team", "Red")
             else
-                player:Kick("Bye")
+                player:SetAttribute("Team", "Red")
             end
-        end
-        greet(game.Players.LocalPlayer)
+        end)
     Good:
-        local function greet(player)
+        game:GetService("Players").PlayerAdded:Connect(function(player)
             if player.Name == "Ann" then
-                player:Kick("Bye")
+                player:SetAttribute("Team", "Red")
             else
-                player:LoadCharacter()
+                player:SetAttribute("Team", "Blue")
             end
-        end
-        greet(game.Players.LocalPlayer)
+        end)
     Like: selene if_same_then_else
     """
     for statement in tree.of("if_statement"):
@@ -208,10 +206,10 @@ def comparison_precedence(tree: Tree, kind: str | None) -> Iterator[Hit]:
             workspace.Name = "Night"
         end
     Bad:
-        local size = workspace:GetAttribute("Size")
+        local size = #workspace:GetChildren()
         print(1 < size < 3)
     Good:
-        local size = workspace:GetAttribute("Size")
+        local size = #workspace:GetChildren()
         print(1 < size and size < 3)
     Like: Luau ComparisonPrecedence
     """

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from luau_rft.luau.flow import branches, ending, own_nodes
+from luau_rft.luau.flow import branches, ending, leaves, own_nodes, runs_forever
 from luau_rft.luau.functions import own_calls, returned, returns
-from luau_rft.luau.scopes import function_of, resolve
+from luau_rft.luau.scopes import function_of, loop_names, resolve
 from luau_rft.luau.tree import FUNCTIONS, LOOPS, Node, Tree, arguments, callee, fact, method, root_name, strip
 from luau_rft.roblox.infer import infer
 from luau_rft.scorers.base import Hit
@@ -43,6 +43,14 @@ def connection_in_loop(tree: Tree, kind: str | None) -> Iterator[Hit]:
                 print("touched")
             end)
         end
+    Bad:
+        local Players = game:GetService("Players")
+        while true do
+            for _, player in Players:GetPlayers() do
+                player.Chatted:Connect(print)
+            end
+            task.wait(5)
+        end
     """
     if has_gaps(tree):
         return
@@ -51,7 +59,7 @@ def connection_in_loop(tree: Tree, kind: str | None) -> Iterator[Hit]:
         if loop is None or _is_kept(call) or _leaves_loop(call, loop):
             continue
         looked_at = call.get("name") if loop.type != "for_statement" else call
-        if not _varies(looked_at, loop):
+        if not _varies(looked_at, loop) or _goes_round_players(call, loop):
             yield call, "each round of the loop connects once more: connect before the loop"
 
 
@@ -69,13 +77,17 @@ def connection_leak(tree: Tree, kind: str | None) -> Iterator[Hit]:
     Good:
         local Players = game:GetService("Players")
         local RunService = game:GetService("RunService")
+        local connections = {}
         Players.PlayerAdded:Connect(function(player)
-            local connection = RunService.Heartbeat:Connect(function()
+            connections[player] = RunService.Heartbeat:Connect(function()
                 player:SetAttribute("Time", os.clock())
             end)
-            player.Destroying:Once(function()
-                connection:Disconnect()
-            end)
+        end)
+        Players.PlayerRemoving:Connect(function(player)
+            if connections[player] then
+                connections[player]:Disconnect()
+                connections[player] = nil
+            end
         end)
     Good:
         local Players = game:GetService("Players")
@@ -139,6 +151,22 @@ def _loop_of(call: Node) -> Node | None:
         if above.type in LOOPS:
             return above
     return None
+
+
+def _goes_round_players(call: Node, loop: Node) -> bool:
+    """Whether ``loop`` connects to an event of each player, who stays, in each round of an endless loop."""
+    clause, event = loop.get("clause"), call.get("name").get("table")
+    if loop.type != "for_statement" or clause is None or event.type != "dot_index_expression":
+        return False
+    if call.parent is not loop.get("body") or loop.parent is None or loop.parent.parent is None:
+        return False
+    outer = loop.parent.parent
+    if outer.type not in ("while_statement", "repeat_statement") or not runs_forever(outer) or any(leaves(outer)):
+        return False
+    scopes = resolve(call.tree)
+    owner = scopes.of.get(event.get("table"))
+    is_own = owner is not None and owner.node in loop_names(loop)
+    return is_own and any(method(value) == "GetPlayers" for part in clause.children for value in part.walk())
 
 
 def _is_kept(call: Node) -> bool:

@@ -164,6 +164,8 @@ def empty_pcall(tree: Tree, kind: str | None) -> Iterator[Hit]:
 def wait_in_loop(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """WaitForChild without a timeout is called in a loop: one missing child stops all the rest.
 
+    A clone has all its children from the start.
+
     Bad:
         for _, name in { "Sword", "Shield" } do
             print(workspace:WaitForChild(name).Name)
@@ -177,8 +179,21 @@ def wait_in_loop(tree: Tree, kind: str | None) -> Iterator[Hit]:
         end
     """
     for call in tree.method_calls("WaitForChild"):
-        if len(arguments(call)) == 1 and _in_loop(call) and _member(call) is not False:
+        if len(arguments(call)) == 1 and _in_loop(call) and not _is_on_clone(call) and _member(call) is not False:
             yield call, "without a timeout this waits for ever if the child is missing: pass one and check the result"
+
+
+def _is_on_clone(call: Node) -> bool:
+    """Whether the method is called on a clone that the script has made, or on something in it."""
+    root = root_name(call.get("name"))
+    variable = resolve(call.tree).of.get(root) if root is not None else None
+    if variable is None:
+        return False
+    values = [variable.value] if variable.value is not None else []
+    for write in variable.writes[:9]:
+        if write.parent.type == "variable_list":
+            values += targets_and_values(write.parent.parent)[1]
+    return any(method(strip(value)) == "Clone" for value in values)
 
 
 # Calls that can fail

@@ -16,6 +16,7 @@ from luau_rft.scorers.checks.broken import (
     broken_tokens,
     few,
     line_end,
+    prose,
     spot,
 )
 
@@ -76,15 +77,18 @@ def foreign_operator(tree: Tree, kind: str | None) -> Iterator[Hit]:
             print("ready")
         end
     Bad:
-        local side = left ? "left" : "right"
+        local side = script.Parent ? "left" : "right"
+        print(side)
     Good:
         if script.Parent ~= nil and not script.Disabled then
             print("ready")
         end
     Good:
-        local side = if left then "left" else "right"
+        local side = if script.Parent then "left" else "right"
+        print(side)
     """
     in_for = False
+    sentences = {number for number, _ in prose(tree, kind)}
     for token in broken_tokens(tree):
         if token.text == "for":
             in_for = True
@@ -93,6 +97,8 @@ def foreign_operator(tree: Tree, kind: str | None) -> Iterator[Hit]:
                 yield spot(tree, token), "`in` is part of `for`: write `table.find(list, value)` or `set[value] ~= nil`"
             in_for = False
         elif token.kind == "symbol" and token.text in _OPERATORS:
+            if token.text == "!" and tree.source.count("\n", 0, token.start) + 1 in sentences:
+                continue
             yield spot(tree, token), _OPERATORS[token.text]
         elif token.text == "?":
             rest = tree.source[token.start + 1 : min(line_end(tree, token), token.start + 200)]
@@ -227,15 +233,16 @@ def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
         local door = workspace:FindFirstChild("Door")
         print(door == nil)
     Bad:
-        if door == None:
+        if script.Parent == None:
             print("no door")
     Good:
-        if door == nil then
+        if script.Parent == nil then
             print("no door")
         end
     """
     for node in foreign_globals(tree):
-        yield node, f"there is no `{node.text}`: {_NAMES[node.text]}"
+        if node.text in _NAMES:
+            yield node, f"there is no `{node.text}`: {_NAMES[node.text]}"
     stream = broken_tokens(tree)
     for i, token in enumerate(stream):
         if token.kind != "name" or token.text not in _NAMES or (i and stream[i - 1].text in _BEFORE_FIELD_OR_TYPE):
@@ -250,17 +257,24 @@ def foreign_name(tree: Tree, kind: str | None) -> Iterator[Hit]:
 
 @fact
 def foreign_globals(tree: Tree) -> tuple[Node, ...]:
-    """Where code that compiles reads a constant, or calls a function, of another language."""
+    """Where code that compiles reads a constant, or calls a function, of another language.
+
+    The letters before a text, as in ``f"{name}"``, are among them: Luau takes the letter for a function.
+    """
     if tree.compile_error is not None:
         return ()
     scopes = resolve(tree)
     defined = {node.text for node in scopes.global_writes}
-    names = _NAMES.keys() - defined
+    names, prefixes = _NAMES.keys() - defined, _PREFIXES - defined
     return tuple(
         node
         for node in scopes.global_reads
-        if node.text in names and (node.text not in _CALLED or node.parent.type == "function_call")
+        if (node.text in names and (node.text not in _CALLED or node.parent.type == "function_call"))
+        or (node.text in prefixes and tree.data[node.end : node.end + 1] in (b'"', b"'"))
     )
+
+
+_PREFIXES = frozenset({"f", "r", "b", "u"})
 
 
 @few
@@ -268,18 +282,23 @@ def foreign_string(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A text with a letter before its quotes, as Python writes ``f"..."``, or a slice such as ``text[1:2]``.
 
     Bad:
-        print(f"{player.Name} joined the game"
+        print(f"{script.Name} is ready")
     Bad:
-        local first = text[0:1]
+        local first = script.Name[0:1]
+        print(first)
     Good:
-        print(`{player.Name} joined the game`)
+        print(`{script.Name} is ready`)
     Good:
-        local first = string.sub(text, 1, 1)
+        local first = string.sub(script.Name, 1, 1)
+        print(first)
     """
+    for node in foreign_globals(tree):
+        if node.text in _PREFIXES:
+            yield node, "a text with values in it is written in backticks: `{name} joined`"
     stream = broken_tokens(tree)
     for i, token in enumerate(stream):
         after = stream[i + 1] if i + 1 < len(stream) else None
-        if token.text in ("f", "r", "b", "u") and after and after.kind == "string" and after.start == token.end:
+        if token.text in _PREFIXES and after and after.kind == "string" and after.start == token.end:
             if after.text[0] in "\"'":
                 yield spot(tree, token), "a text with values in it is written in backticks: `{name} joined`"
         elif token.text == "[" and i and (stream[i - 1].kind == "name" or stream[i - 1].text in CLOSING):

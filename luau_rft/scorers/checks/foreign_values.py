@@ -48,7 +48,8 @@ _METHODS = {
     **dict.fromkeys(("includes", "indexOf", "contains", "index"), "table.find(list, value)"),
     **dict.fromkeys(("forEach", "map", "filter", "items", "values", "keys", "each"), "for key, value in list do"),
     **dict.fromkeys(("length", "size", "count", "Length", "Count"), "#list"),
-    "join": "table.concat(list, separator)",
+    **dict.fromkeys(("join", "concat"), "table.concat(list, separator)"),
+    **dict.fromkeys(("insert", "remove", "sort", "find", "clear", "unpack"), ""),
     "slice": "table.move(list, first, last, 1, {})",
 }
 _TEXT_METHODS = {
@@ -77,6 +78,9 @@ def foreign_method(tree: Tree, kind: str | None) -> Iterator[Hit]:
         names.push(script.Name)
         print(names.length)
     Bad:
+        local names = { "Ann" }
+        names:insert(script.Name)
+    Bad:
         local title = "Hello"
         print(title.toUpperCase())
     Good:
@@ -104,7 +108,7 @@ def foreign_method(tree: Tree, kind: str | None) -> Iterator[Hit]:
         if value.type == "string" and name in _TEXT_METHODS:
             yield node, f"texts have no `{name}`: write {_TEXT_METHODS[name]}"
         elif value.type == "table_constructor" and name in _METHODS and _is_plain_list(variable, value):
-            yield node, f"tables have no `{name}`: write {_METHODS[name]}"
+            yield node, f"tables have no `{name}`: write {_METHODS[name] or f'table.{name}(list, ...)'}"
 
 
 @few

@@ -60,9 +60,11 @@ def crammed_line(tree: Tree, kind: str | None) -> Iterator[Hit]:
         workspace.Gravity = 50
     Like: selene multiple_statements, Luau SameLineStatement
     """
+    broken = {error.line for error in tree.errors}  # what looks like a statement there is one by chance
     for block in tree.of("block", "chunk"):
         for before, after in zip(block.children, block.children[1:], strict=False):
-            if after.is_statement and b"\n" not in tree.data[before.end - 1 : after.start]:
+            is_crammed = after.is_statement and b"\n" not in tree.data[before.end - 1 : after.start]
+            if is_crammed and after.line not in broken:
                 yield after, "start a new line for this statement"
 
 
@@ -73,9 +75,13 @@ def long_line(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A line has more than 120 characters; one with a web address may.
 
     Bad:
-        workspace.Name =\t\t\t\t\t\t\t\t\t\t\t\t\t\t"Arena"
+        local door = workspace.Castle.Rooms.Hall.Doors:FindFirstChild("Front door of the hall") \
+or workspace.Castle.Rooms.Hall.Doors
+        door.Name = "Main door"
     Good:
-        workspace.Name = "Arena"
+        local doors = workspace.Castle.Rooms.Hall.Doors
+        local door = doors:FindFirstChild("Front door of the hall") or doors
+        door.Name = "Main door"
     """
     for number, line in enumerate(tree.source.split("\n"), start=1):
         if len(line) > MAX_LINE / 4 and len(line.expandtabs(4)) > MAX_LINE and "://" not in line:

@@ -274,6 +274,7 @@ class _State:
         calls = (call for part in reached for call in part.calls)
         self.calls = any(not is_silent(call, callee(call)) and not _is_harmless(call) for call in calls)
         self.is_idle = not targets and not self.calls
+        self.settled: set[Variable] = set()  # variables that the search for what the loop sets has gone through
 
     def may_change(self, condition: Node) -> bool:
         """Whether ``condition`` may turn out otherwise in a later round."""
@@ -304,18 +305,33 @@ class _State:
             if not start <= variable.node.start < end or variable.kind == "parameter":
                 return []
             return [variable.value] if variable.value is not None and variable.kind == "local" else None
-        found = []
-        for write in variable.writes:
-            statement = write.parent.parent
-            if statement.type != "assignment_statement":
-                return None
-            targets, values = targets_and_values(statement)
-            at = targets.index(write)
-            if at >= len(values) or any(self.scopes.of.get(node) in self.written for node in values[at].walk()):
-                return None
-            found.append(values[at])
-        # Which of several values it is may depend on anything; a plain one is there after the first round.
-        return found if len(found) == 1 and _is_test(found[0]) else None
+        if len(variable.writes) > 1:
+            return None  # which of several values it is may depend on anything
+        statement = variable.writes[0].parent.parent
+        if statement.type != "assignment_statement":
+            return None
+        targets, values = targets_and_values(statement)
+        at = targets.index(variable.writes[0])
+        # A plain value is there after the first round, a test may come out the same each time.
+        is_same = at < len(values) and _is_test(values[at]) and not self._builds_on_written(values[at])
+        return [values[at]] if is_same else None
+
+    def _builds_on_written(self, value: Node) -> bool:
+        """Whether a value is made from variables that the loop sets, be it by way of locals in its body."""
+        pending = [value]
+        while pending:
+            for node in pending.pop().walk():
+                variable = self.scopes.of.get(node)
+                if variable is None or variable in self.settled:
+                    continue
+                self.settled.add(variable)
+                if variable in self.written:
+                    return True
+                if variable.kind == "local" and self.loop.start <= variable.node.start < self.loop.end:
+                    if variable.value is None:
+                        return True  # one of several results of a call
+                    pending.append(variable.value)
+        return False
 
     def _may_change(self, node: Node) -> bool:
         match node.type:

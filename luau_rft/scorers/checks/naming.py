@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from luau_rft.luau.scopes import Variable, resolve
 from luau_rft.luau.substance import living
-from luau_rft.luau.tree import Tree, callee, method, strip
+from luau_rft.luau.tree import Node, Tree, callee, method, root_name, strip
 from luau_rft.scorers.base import Hit
 
 
@@ -33,6 +33,9 @@ def name_style(tree: Tree, kind: str | None) -> Iterator[Hit]:
             )
 
 
+_MAX_HOPS = 4  # from a local to the module that its value comes from
+
+
 def _may_be_pascal(variable: Variable) -> bool:
     """Services, modules, classes (tables) and what comes out of a tree of instances keep their capital."""
     if variable.kind != "local":
@@ -47,11 +50,23 @@ def _may_be_pascal(variable: Variable) -> bool:
         return True
     if value.type != "function_call":
         return False
-    return callee(value) in ("require", "setmetatable") or method(value) in (
-        "GetService",
-        "WaitForChild",
-        "FindFirstChild",
-    )
+    is_found = method(value) in ("GetService", "WaitForChild", "FindFirstChild")
+    return is_found or callee(value) == "setmetatable" or _comes_from_module(value)
+
+
+def _comes_from_module(value: Node) -> bool:
+    """Whether a module makes the value, as in ``Knit.CreateService({})``: it may well be a class or a service."""
+    for _ in range(_MAX_HOPS):
+        root = root_name(value)
+        if root is None:
+            return False
+        variable = resolve(value.tree).of.get(root)
+        if variable is None:
+            return root.text == "require"
+        if variable.value is None or variable.writes:
+            return False
+        value = variable.value
+    return False
 
 
 _MEANINGLESS = re.compile(r"(?:foo|bar|baz|tmp|temp|thing|stuff|var|test|obj|val|data|value|str|num)\d+|foo|baz|stuff")

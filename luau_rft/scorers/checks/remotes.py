@@ -1,9 +1,10 @@
 """What clients send: a server that trusts it lets every cheater have his way."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from luau_rft.luau.functions import own_calls
-from luau_rft.luau.scopes import parameter_names, resolve, targets_and_values
+from luau_rft.luau.scopes import Variable, parameter_names, resolve, targets_and_values
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, arguments, callee, last_name, method, strip
 from luau_rft.roblox.api import database
 from luau_rft.roblox.infer import CONNECTING, infer
@@ -92,7 +93,149 @@ def untrusted_argument(tree: Tree, kind: str | None) -> Iterator[Hit]:
                 pending.append(found)
 
 
+def negative_amount(tree: Tree, kind: str | None) -> Iterator[Hit]:
+    """What the client sent is taken from a balance, and only its upper end was tested: a negative amount gives.
+
+    A comparison with anything but the balance itself, and any call that is given the amount, is taken for a check.
+
+    Bad:
+        local buy = game:GetService("ReplicatedStorage"):WaitForChild("Buy")
+        buy.OnServerEvent:Connect(function(player, price)
+            local coins = player.leaderstats.Coins
+            if coins.Value >= price then
+                coins.Value -= price
+            end
+        end)
+    Good:
+        local buy = game:GetService("ReplicatedStorage"):WaitForChild("Buy")
+        buy.OnServerEvent:Connect(function(player, price)
+            local coins = player.leaderstats.Coins
+            if type(price) == "number" and price > 0 and coins.Value >= price then
+                coins.Value -= price
+            end
+        end)
+    """
+    if has_gaps(tree):
+        return
+    scopes = resolve(tree)
+    own = {}
+    seen: set[Variable] = set()
+    for handler in _handlers(tree):
+        own = own or {call.node: (call.function, call.shift) for call in own_calls(tree)}
+        for name in _parameters(handler)[1:]:
+            spends = _spends(scopes.of[name], own, seen) if name in scopes.of else []
+            for place, amount, is_tested in spends:
+                if is_tested:
+                    yield place, f"`{amount}` comes from the client and may be negative: check that it is above 0 too"
+                    break
+
+
+def _spends(sent: Variable, own: dict[Node, tuple[Node, int]], seen: set[Variable]) -> list[tuple[Node, str, bool]]:
+    """Where a balance is lowered by a client's value, its name there, and whether the balance was compared with it.
+
+    Nothing if any use of the value may be a check that it is not negative.
+    """
+    scopes, found = resolve(sent.node.tree), []
+    pending = [sent]
+    while pending:
+        variable = pending.pop()
+        compared: set[str] = set()
+        spent: list[tuple[Node, str]] = []
+        for read in variable.reads:
+            use, node, further = _reckoning(read, own)
+            if use == "compared" and further is not None:
+                compared.add(_balance(further))
+            elif use == "spent" and further is not None:
+                spent.append((node, _balance(further)))
+            elif use == "passed" and further is not None:
+                heir = scopes.of.get(further)
+                if heir is None or heir.writes:
+                    return []
+                if heir not in seen:
+                    seen.add(heir)
+                    pending.append(heir)
+            elif use != "harmless":
+                return []
+        if variable.writes or compared - {balance for _, balance in spent}:
+            return []
+        found += [(node, variable.name, balance in compared) for node, balance in spent]
+    return found
+
+
+def _reckoning(read: Node, own: dict[Node, tuple[Node, int]]) -> tuple[str, Node, Node | None]:
+    """How a client's value is reckoned with at ``read``: compared with or spent from a balance, passed on, or harmless.
+
+    Also where that is, and the balance or the variable that gets the value. Whatever else it may be is "checked".
+    """
+    node, is_scaled = read, False
+    for parent in islice(read.ancestors(), _MAX_DEPTH):
+        other = next((side for side in parent.children if side is not node), None)
+        match parent.type:
+            case "parenthesized_expression" | "cast_expression":
+                pass
+            case "binary_expression" if parent.operator in ("<", ">", "<=", ">=") and other is not None:
+                return "compared", parent, other
+            case "binary_expression" if parent.operator == "-" and node.field == "right":
+                return ("spent", parent, other) if _sets_balance(parent, other) else (_CHECKED, parent, None)
+            case "binary_expression" if parent.operator in ("+", "*", "/"):
+                is_scaled = True
+            case "binary_expression" if parent.operator in ("and", "or"):
+                return "harmless", parent, None
+            case "unary_expression" if parent.operator == "not":
+                return "harmless", parent, None
+            case "arguments":
+                call = parent.parent
+                if callee(call) in _TYPE_TESTS:
+                    return "harmless", call, None
+                if callee(call) not in _ROUNDINGS:
+                    further = _parameter(node, call, own)
+                    return ("passed" if further is not None else _CHECKED), call, further
+            case "function_call":
+                pass
+            case "expression_list":
+                statement = parent.parent
+                if statement.type == "update_statement" and statement.operator == "-=":
+                    return "spent", statement, targets_and_values(statement)[0][0]
+                if statement.type == "update_statement":
+                    return "harmless", statement, None
+                _, _, further = _assigned(node, statement, is_scaled)
+                return ("passed" if further is not None else _CHECKED), statement, further
+            case "if_statement" | "elseif_statement":
+                return ("harmless" if node.field == "condition" else _CHECKED), parent, None
+            case _:
+                return _CHECKED, parent, None
+        node = parent
+    return _CHECKED, read, None
+
+
+def _sets_balance(difference: Node, balance: Node | None) -> bool:
+    """Whether ``balance - x`` becomes the balance: by an assignment to it, or as the value of an attribute."""
+    parts = difference.parent
+    if parts is None or balance is None:
+        return False
+    if parts.type == "arguments":
+        return method(parts.parent) == "SetAttribute"
+    statement = parts.parent
+    if parts.type != "expression_list" or statement.type != "assignment_statement":
+        return False
+    targets, values = targets_and_values(statement)
+    at = values.index(difference)
+    return at < len(targets) and _balance(targets[at]) == _balance(balance)
+
+
+def _balance(node: Node) -> str:
+    """What tells a balance from others: its text, or that of the value of the local that stands for it."""
+    node = strip(node)
+    variable = resolve(node.tree).of.get(node)
+    if variable is not None and variable.value is not None and not variable.writes:
+        node = strip(variable.value)
+    return "".join(node.text.split()) if node.end - node.start <= 200 else ""
+
+
 _CHECKED = "checked"
+_TYPE_TESTS = frozenset({"type", "typeof", "print", "warn", "tostring"})
+_MAX_DEPTH = 40  # of a value in an expression; keeps hostile programs from taking quadratic time
+_ROUNDINGS = frozenset({"tonumber", "math.floor", "math.ceil", "math.round"})
 
 
 def _handlers(tree: Tree) -> Iterator[Node]:

@@ -88,7 +88,7 @@ def manual_from_scale(tree: Tree, kind: str | None) -> Iterator[Hit]:
     for call in _built(tree, "UDim2.new"):
         values = _numbers(call)
         if len(values) == 4 and values != [0, 0, 0, 0]:
-            if values[1] == values[3] == 0:
+            if values[1] == values[3] == 0 and not any(abs(scale or 0) > _MOST_SCALE for scale in values[::2]):
                 yield call, "write UDim2.fromScale(x, y) where both offsets are 0"
             elif values[0] == values[2] == 0:
                 yield call, "write UDim2.fromOffset(x, y) where both scales are 0"

@@ -160,7 +160,6 @@ def zero_based_index(tree: Tree, kind: str | None) -> Iterator[Hit]:
         local parts = string.split(workspace.Name, " ")
         workspace.Name = parts[1]
     """
-    set_up: dict[Variable, bool] = {}
     for index in tree.of("bracket_index_expression"):
         key, table = index.get("field"), index.get("table")
         if key is None or table is None or key.type != "number" or key.text != "0" or _is_set(index):
@@ -168,9 +167,7 @@ def zero_based_index(tree: Tree, kind: str | None) -> Iterator[Hit]:
         table = strip(table)
         variable = resolve(tree).of.get(table)
         if variable is not None:
-            if variable not in set_up:
-                set_up[variable] = any(map(_sets_zero, variable.reads))
-            if variable.writes or variable.value is None or set_up[variable]:
+            if variable.writes or variable.value is None or variable in _with_zero(tree):
                 continue
             table = strip(variable.value)
         if _is_sequence(table):
@@ -215,6 +212,12 @@ def ipairs_of_dictionary(tree: Tree, kind: str | None) -> Iterator[Hit]:
         for read in variable.reads:
             if read.parent.type == "arguments" and callee(read.parent.parent) == "ipairs":
                 yield read.parent.parent, f"`{variable.name}` has named keys only: iterate over it without ipairs"
+    for call in tree.calls("ipairs"):
+        table = strip(arguments(call)[0]) if arguments(call) else call
+        if table.type == "table_constructor" and not tree.errors:
+            keys = [(field.get("name"), _is_computed(field)) for field in table.children]
+            if keys and all(map(_is_named, keys)):
+                yield call, "this table has named keys only: iterate over it without ipairs"
 
 
 def _length_of(node: Node | None) -> tuple[str, int] | None:
@@ -272,19 +275,32 @@ def _outside_loop(index: Node, key: Node, table: str) -> Iterator[Hit]:
     bound = _length_of(high)
     if bound is None or bound[0] != table:
         return
-    if number(low) == 0 and bound[1] == -1:
+    if number(low) == 0 and (bound[1] == -1 or (bound[1] == 0 and not _has_zero(index.get("table")))):
         yield index, "elements count from 1: let the loop go from 1 to the length"
     elif bound[1] == 1:
         yield index, "the loop goes one beyond the last element"
 
 
-def _sets_zero(read: Node) -> bool:
-    """Whether element 0 of the table, or a computed one, is set at ``read``."""
-    index = read.parent
-    if index is None or index.type != "bracket_index_expression" or read.field != "table":
-        return False
-    key = index.get("field")
-    return _is_set(index) and (key is None or key.type != "number" or key.text == "0")
+def _has_zero(table: Node) -> bool:
+    """Whether a table may have an element 0: something sets it, or where the table comes from is not in sight."""
+    variable = resolve(table.tree).of.get(strip(table))
+    if variable is None or variable.writes or variable in _with_zero(table.tree):
+        return True
+    if variable.value is None:
+        return variable.kind != "parameter"
+    value = strip(variable.value)
+    return not (value.type == "table_constructor" and not value.children) and not _is_sequence(value)
+
+
+@fact
+def _with_zero(tree: Tree) -> frozenset[Variable]:
+    """The locals whose element 0, or a computed one, is set somewhere."""
+    of = resolve(tree).of
+    indices = (index for index in tree.of("bracket_index_expression") if _is_set(index))
+    keys = ((index.get("table"), index.get("field")) for index in indices)
+    return frozenset(
+        of[table] for table, key in keys if table in of and (key is None or key.text == "0" or key.type != "number")
+    )
 
 
 def _is_sequence(value: Node) -> bool:
@@ -324,11 +340,17 @@ def _is_dictionary(variable: Variable) -> bool:
                 keys.append((index.get("field"), index.type == "bracket_index_expression"))
         elif not _measures(read) and not _only_read(read):
             return False
-    return bool(keys) and all(key is not None and (not is_computed or _is_name(key)) for key, is_computed in keys)
+    return bool(keys) and all(map(_is_named, keys))
 
 
 def _is_computed(field: Node) -> bool:
     return field.tree.data[field.start : field.start + 1] == b"["
+
+
+def _is_named(key: tuple[Node | None, bool]) -> bool:
+    """Whether a key, given with whether it is computed, is a name or certainly no number."""
+    name, is_computed = key
+    return name is not None and (not is_computed or _is_name(name))
 
 
 def _is_name(key: Node) -> bool:

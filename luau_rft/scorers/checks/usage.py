@@ -8,7 +8,7 @@ from luau_rft.luau.tree import Node, Tree, arguments, fact
 from luau_rft.roblox.api import Member, database
 from luau_rft.roblox.infer import Inference, Use, infer
 from luau_rft.roblox.types import string_value
-from luau_rft.roblox.uses import assignments, call_of, services
+from luau_rft.roblox.uses import assignments, call_of, services, value_set
 from luau_rft.scorers.base import Hit
 
 # What Lua's own libraries take is known too loosely to count.
@@ -54,12 +54,36 @@ def wrong_type(tree: Tree, kind: str | None) -> Iterator[Hit]:
         local part = Instance.new("Part")
         part.Anchored = true
         part.BrickColor = BrickColor.new("Bright red")
+    Bad:
+        workspace.Part.Color = "Red"
+    Good:
+        workspace.Part.Color = Color3.new(1, 0, 0)
     """
     inference = infer(tree)
+    for use, value in _set_below(tree):
+        found = _kind_of(inference, value)
+        wanted = sorted({member.type for member in database().below(use.receiver.name, use.index.name)})
+        if found is not None and not any(_fits(found, type_, value) for type_ in wanted):
+            names = " or ".join(type_.rstrip("?") for type_ in wanted)
+            yield value, f"{use.index.name} takes {names}, not {_shown(found, value)}"
     for use, value in assignments(tree):
         found = _kind_of(inference, value) if use.member.kind == "property" else None
         if found is not None and not _fits(found, use.member.type, value):
             yield value, f"{use.member.name} takes {use.member.type.rstrip('?')}, not {_shown(found, value)}"
+
+
+def _set_below(tree: Tree) -> Iterator[tuple[Use, Node]]:
+    """Properties that are set on instances of unknown class and differ from class to class, and the values."""
+    inference, api = infer(tree), database()
+    for use in inference.uses:
+        if use.member is not None or use.receiver is None or use.receiver.exact or use.index.is_method:
+            continue
+        value = value_set(use.index.node) if use.receiver.name in api.classes else None
+        if value is None:
+            continue
+        below = api.below(use.receiver.name, use.index.name)
+        if below and all(member.kind == "property" for member in below):
+            yield use, value
 
 
 def wrong_argument_count(tree: Tree, kind: str | None) -> Iterator[Hit]:
@@ -76,7 +100,7 @@ def wrong_argument_count(tree: Tree, kind: str | None) -> Iterator[Hit]:
         if (given and given[-1].type in ("function_call", "vararg_expression")) or member.owner in _LUA_LIBRARIES:
             continue
         if not member.accepts(len(given)):
-            yield call, f"{use.index.name} takes {_count(member)}, not {len(given)}"
+            yield call, f"{_full_name(use)} takes {_count(member)}, not {len(given)}"
 
 
 def wrong_argument_type(tree: Tree, kind: str | None) -> Iterator[Hit]:
@@ -100,7 +124,7 @@ def wrong_argument_type(tree: Tree, kind: str | None) -> Iterator[Hit]:
         for value, (name, wanted) in zip(arguments(call), member.params, strict=False):
             found = _kind_of(inference, value) if name != "..." else None
             if found not in (None, "nil") and not _fits(found, wanted, value):
-                yield value, f"{use.index.name} takes {wanted.rstrip('?')} as {name}, not {_shown(found, value)}"
+                yield value, f"{_full_name(use)} takes {wanted.rstrip('?')} as {name}, not {_shown(found, value)}"
 
 
 def wrong_side(tree: Tree, kind: str | None) -> Iterator[Hit]:
@@ -158,6 +182,11 @@ def _calls(tree: Tree) -> Iterator[tuple[Use, Node, Member]]:
         member, call = use.member, call_of(use)
         if member is not None and call is not None and member.kind == ("method" if use.index.is_method else "function"):
             yield use, call, member
+
+
+def _full_name(use: Use) -> str:
+    """The name with its library, as ``Vector3.new``; methods go by their own."""
+    return f"{use.static}.{use.index.name}" if use.static is not None else use.index.name
 
 
 def _kind_of(inference: Inference, value: Node) -> str | None:

@@ -128,7 +128,7 @@ def duplicate_keys(tree: Tree, kind: str | None) -> Iterator[Hit]:
     Bad:
         return { "first", [1] = "other" }
     Good:
-        return { "first", [2] = "other" }
+        return { "first", "other" }
     Like: selene duplicate_keys, Luau TableLiteral
     """
     for table in tree.of("table_constructor"):
@@ -152,6 +152,7 @@ def mixed_table(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """A table constructor with both named fields and array items, those apart that are handed to a call or a pack.
 
     Interface libraries take properties and children in one table, and ``{ n = select("#", ...), ... }`` is a pack.
+    A number that is written as a key, as in ``[2] = "shield"``, makes no named field.
 
     Bad:
         return { "sword", price = 10, "shield" }
@@ -161,11 +162,16 @@ def mixed_table(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """
     for table in tree.of("table_constructor"):
         if len(table.children) > 1 and (table.parent is None or table.parent.type != "arguments"):
-            named = [field.get("name") is not None for field in table.children if field.type == "field"]
+            named = [field.get("name") is not None for field in table.children if not _is_numbered(field)]
             last = table.children[-1].get("value")
             is_pack = named[-1:] == [False] and last is not None and last.type in MULTIPLE
             if any(named) and not all(named) and not is_pack:
                 yield table, "this mixes array items and named fields: put the items into a field of their own"
+
+
+def _is_numbered(field: Node) -> bool:
+    """Whether a number is written as the key of a field; true for a comment, too."""
+    return field.type != "field" or (field.get("name") is not None and isinstance(_key(field), float))
 
 
 def constant_table_comparison(tree: Tree, kind: str | None) -> Iterator[Hit]:

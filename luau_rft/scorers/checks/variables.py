@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from luau_rft.luau.guards import fails_on_nil
 from luau_rft.luau.scopes import Variable, resolve, targets_and_values
 from luau_rft.luau.tree import FUNCTIONS, LOOPS, Node, Tree, root_name
 from luau_rft.scorers.base import Hit
@@ -77,6 +78,9 @@ def uninitialized_local(tree: Tree, kind: str | None) -> Iterator[Hit]:
         local coins
         coins = 5
         print(coins)
+    Bad:
+        local door = nil
+        door.Transparency = 1
     Like: Luau UninitializedLocal
     """
     if has_gaps(tree):
@@ -86,6 +90,8 @@ def uninitialized_local(tree: Tree, kind: str | None) -> Iterator[Hit]:
             continue
         writes = [node for node in variable.writes if not is_update(node)]
         first = variable.reads[0]
+        if variable.value is not None and not fails_on_nil(first):  # a written nil may be meant
+            continue
         if not writes or (first.end <= _statement_end(writes[0]) and _runs_once_after(variable.node, first)):
             yield first, f"`{variable.name}` is still nil here: give it a value first"
 
@@ -202,10 +208,10 @@ def _is_used(variable: Variable, tree: Tree) -> bool:
 
 
 def _has_value(variable: Variable) -> bool:
-    """Whether a local is declared with a value, or with a call that may give it one."""
+    """Whether a local is declared with a value that is not nil, or with a call that may give it one."""
     statement = variable.node.parent.parent if variable.node.parent is not None else None
     if variable.value is not None or statement is None or statement.type != "assignment_statement":
-        return variable.value is not None
+        return variable.value is not None and variable.value.type != "nil"
     _, values = targets_and_values(statement)
     return bool(values) and values[-1].type in ("function_call", "vararg_expression")
 

@@ -54,6 +54,19 @@ CLASS = "local Door = {}\nDoor.__index = Door\nfunction Door:open(angle) self.an
         ("implicit_return", "local function f(x) while true do if x then return 1 end end end", []),
         ("implicit_return", "local function f(x) for _, y in x do if y then return y end end end", []),
         ("implicit_return", "local function f(x) if x then return g(x) end h(x) end", []),
+        (
+            "implicit_return",
+            "local function f(n) local i = 0\nreturn function() i += 1 if i < n then return i end end end",
+            [],
+        ),
+        (
+            "implicit_return",
+            "local function f(n) local i = 0\nlocal function g() i += 1 if i < n then return i end end return g end",
+            [],
+        ),
+        ("implicit_return", "local function f(n)\nreturn function(i) if i < n then return i end end end", [2]),
+        ("missing_return_value", "local function f() return end\nlocal x = f()", [2]),
+        ("missing_return_value", "local function f() end\nlocal x = f()", []),
         ("missing_return_value", "local function f() g() end\nlocal x = f()", [2]),
         ("missing_return_value", "local function f() g() end\nlocal x, y = 1, f()", [2]),
         ("missing_return_value", "local function f() g() end\ntask.spawn(f())", [2]),
@@ -79,3 +92,10 @@ CLASS = "local Door = {}\nDoor.__index = Door\nfunction Door:open(angle) self.an
 )
 def test_lines_found(check, code, lines):
     assert [where.line for where, _ in getattr(calling, check)(parse(code), None)] == lines
+
+
+def test_a_colon_where_no_self_is_taken():
+    code = "local Enemy = {}\nfunction Enemy.new() return {} end\nlocal enemy = Enemy:new()"
+    ((call, message),) = calling.mismatched_arg_count(parse(code), None)
+    assert call.line == 3
+    assert message == "the function takes no `self`: call it with a dot, or declare it with a colon"

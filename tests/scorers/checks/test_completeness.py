@@ -27,3 +27,30 @@ def test_dead_calls_do_not_make_up_for_prints():
     prints = "print('a')\n" * 2 + "print('b')\n" * 2
     assert list(completeness.debug_print(parse(prints + "if false then\n" + "f()\n" * 30 + "end"), None))
     assert not list(completeness.debug_print(parse(prints + "".join(f"f({i})\n" for i in range(30))), None))
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("function Base:update(_seconds: number) end", 0),
+        ("function Base:update(seconds: number) end", 1),
+        ("function Base:update() end", 1),
+        ("function Base.update(_seconds) end", 1),
+    ],
+)
+def test_an_abstract_method_may_be_empty(source, count):
+    assert len(list(completeness.empty_function(parse(f"local Base = {{}} {source} return Base"), None))) == count
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "count"),
+    [
+        ("local function half(n: number) return math.floor(n) / 2 end return half", None, 0),
+        ("local function half(n: number) return math.floor(n) / 2 end return half", "module", 0),
+        ("local function half(n: number) return math.floor(n) / 2 end return half", "server", 1),
+        ("export type Item = { name: string } return nil", None, 0),
+        ("workspace.Gravity = 50", None, 1),
+    ],
+)
+def test_a_function_may_be_all_there_is_to_a_module(source, kind, count):
+    assert len(list(completeness.slight_program(parse(source), kind))) == count

@@ -7,6 +7,7 @@ SERVICES = (
     "local Players, RunService = game:GetService('Players'), game:GetService('RunService')\n"
     "local part = workspace:WaitForChild('Part')\nlocal function listen() print('x') end\n"
 )
+ROUND = "while true do for _, p in Players:GetPlayers() do\n{} end task.wait(5) end"
 ADDED = SERVICES + "Players.PlayerAdded:Connect(function(player)\n"
 
 
@@ -23,6 +24,10 @@ ADDED = SERVICES + "Players.PlayerAdded:Connect(function(player)\n"
         ("connection_in_loop", "while true do local c = part.Touched:Connect(listen) c:Disconnect() end", []),
         ("connection_in_loop", "while true do\nlocal c = part.Touched:Connect(listen) task.wait() end", [5]),
         ("connection_in_loop", "while true do if part.Parent then part.Touched:Connect(listen) break end end", []),
+        ("connection_in_loop", ROUND.format("p.Chatted:Connect(listen)"), [5]),
+        ("connection_in_loop", ROUND.format("if f(p) then p.Chatted:Connect(listen) end"), []),
+        ("connection_in_loop", ROUND.format("p.Character.Humanoid.Died:Connect(listen)"), []),
+        ("connection_in_loop", "for _, p in Players:GetPlayers() do\np.Chatted:Connect(listen) end", []),
         ("connection_in_loop", "while true do task.spawn(function() part.Touched:Connect(listen) end) end", []),
     ],
 )

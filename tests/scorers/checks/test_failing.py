@@ -110,6 +110,8 @@ GOOD = {
     "wait_in_loop": [
         "for _, v in workspace:WaitForChild('A'):GetChildren() do print(v) end",
         "for i = 1, 3 do print(workspace:WaitForChild('P', 1)) end",
+        "while true do local map = workspace.Map:Clone() map:WaitForChild('A').Name = '' task.wait() end",
+        "local map while true do map = workspace.Map:Clone() map:WaitForChild('A').Name = '' task.wait() end",
         "for i = 1, 3 do task.spawn(function() print(workspace:WaitForChild('P')) end) end",
     ],
 }

@@ -3,6 +3,7 @@ import time
 import pytest
 
 from luau_rft.luau.lexer import tokens
+from luau_rft.scorers import quality
 from luau_rft.scorers.syntax import score
 
 BROKEN = "\nlocal = 1"  # keeps the line before it from compiling, and is no habit
@@ -258,3 +259,27 @@ def test_texts_in_backticks_end_with_their_line():
         "`d\\\ne`",
     ]
     assert [token.text for token in tokens("`a{\n1}b` c")] == ["`a{\n1}b`", "c"]
+
+
+def test_a_sentence_is_told_once():
+    code = 'Sure! Here is the script you asked for:\nprint("hi")\n'
+    assert rules(code) == {"prose"}
+    assert "crammed-line" not in [finding.rule for finding in quality.score(code).findings]
+    code = "def on_touch(part):\n    part:Destroy()\n"
+    assert "crammed-line" not in [finding.rule for finding in quality.score(code).findings]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('print(f"{script.Name} joined")', {"foreign-string"}),
+        ("print(r'a+')", {"foreign-string"}),
+        ('local function f(text) return text end print(f"joined")', set()),
+        ('function f(text) return text end print(f"joined")', set()),
+        ('print(f("joined"))', set()),
+        ("local list = { 1, 2 } list:insert(4)", {"foreign-method"}),
+        ("local list = { 1, 2 } setmetatable(list, { __index = table }) list:insert(4)", set()),
+    ],
+)
+def test_what_compiles_and_fails_is_told(code, found):
+    assert rules(code) == found

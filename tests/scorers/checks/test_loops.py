@@ -2,6 +2,7 @@ import pytest
 
 from luau_rft.luau.tree import parse
 from luau_rft.scorers.checks import loops
+from luau_rft.scorers.composite import score_code
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,16 @@ from luau_rft.scorers.checks import loops
         ("for i = 1, math.huge do task.wait() end", True),
         ("for i = 1, 1e9 do print(i) end", False),
         ("for i = 1, 1000 do print(i) end", True),
+        ("local i = 1 while i < 9 do local step = i * 2 i = step + 1 end", True),
+        ("local i = 1 while i < 9 do local step = i * 2 local twice = step * 2 i = twice + 1 end", True),
+        ("local i = 1 while i < 9 do local _, e = f:find('x', i) i = e + 1 end", True),
+        ("local i = 1 while i < 9 do local step = 2 i = step + 1 end", False),
+        ("local part = script while part do local above = part.Parent part = above and above.Parent end", True),
+        (
+            "local lo, hi = 1, #list while lo <= hi do local mid = (lo + hi) // 2 "
+            "if list[mid] < x then lo = mid + 1 else hi = mid - 1 end end",
+            True,
+        ),
         # What is broken is not judged.
         ("repeat until", True),
         ("while", True),
@@ -61,3 +72,8 @@ def test_endless_loop(code, ends):
 )
 def test_wait_as_condition(code, lines):
     assert [node.line for node, _ in loops.wait_as_condition(parse(code), None)] == lines
+
+
+def test_a_loop_that_freezes_the_server_is_not_good_enough():
+    code = "local Lighting = game:GetService('Lighting')\nwhile true do\n\tLighting.ClockTime += 0.1\nend\n"
+    assert score_code(code, "server").bugs <= 0.2

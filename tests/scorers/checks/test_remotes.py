@@ -1,7 +1,7 @@
 import pytest
 
 from luau_rft.luau.tree import parse
-from luau_rft.scorers.checks.remotes import untrusted_argument
+from luau_rft.scorers.checks.remotes import negative_amount, untrusted_argument
 
 EVENT = "local remote = script.Remote\nremote.OnServerEvent:Connect(function(player, x)\n{}\nend)"
 COINS = "player.leaderstats.Coins.Value"
@@ -83,3 +83,37 @@ def test_what_is_checked_or_harmless(body):
 )
 def test_handlers(code, lines):
     assert [node.line for node, _ in untrusted_argument(parse(code), None)] == lines
+
+
+BALANCE = "player.Coins.Value"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_found"),
+    [
+        (f"if {BALANCE} >= x then {BALANCE} -= x end", True),
+        (f"if x > {BALANCE} then return end {BALANCE} = {BALANCE} - x", True),
+        (f"if type(x) == 'number' and {BALANCE} >= x then {BALANCE} -= x end", True),
+        (f"local n = math.floor(x) if {BALANCE} >= n then {BALANCE} -= n end", True),
+        (f"local cost = x * 10 if {BALANCE} >= cost then {BALANCE} -= cost end", True),
+        ("local n = player:GetAttribute('Coins') if n >= x then player:SetAttribute('Coins', n - x) end", True),
+        (f"local n = {BALANCE} if n >= x then {BALANCE} = n - x end", True),
+        (f"if x > 0 and {BALANCE} >= x then {BALANCE} -= x end", False),
+        (f"if x < 1 then return end local cost = x * 10 if {BALANCE} >= cost then {BALANCE} -= cost end", False),
+        (f"local cost = x * 10 if cost > 0 and {BALANCE} >= cost then {BALANCE} -= cost end", False),
+        (f"x = math.abs(x) if {BALANCE} >= x then {BALANCE} -= x end", False),
+        (f"if not isValid(x) then return end if {BALANCE} >= x then {BALANCE} -= x end", False),
+        (f"if x ~= PRICE then return end if {BALANCE} >= x then {BALANCE} -= x end", False),
+        (f"local cost = PRICES[x] if {BALANCE} >= cost then {BALANCE} -= cost end", False),
+        (f"if {BALANCE} >= x then {BALANCE} += x end", False),
+        (f"if {BALANCE} - x > 5 then print(x) end", False),
+    ],
+)
+def test_negative_amounts(body, is_found):
+    assert [node.line for node, _ in negative_amount(parse(EVENT.format(body)), None)] == ([3] if is_found else [])
+
+
+def test_a_negative_amount_in_another_function():
+    code = "local function pay(p, n)\nif p.Coins.Value >= n then p.Coins.Value -= n end end\n"
+    code += "remote.OnServerEvent:Connect(function(player, n) pay(player, n) end)"
+    assert [node.line for node, _ in negative_amount(parse(code), None)] == [2]

@@ -44,6 +44,8 @@ from luau_rft.scorers.checks import roblox_values
         ("sequence_keypoints", "f(NumberSequence.new({ NumberSequenceKeypoint.new(0, 1) }))", 1),
         ("sequence_keypoints", "f(NumberSequence.new(0, 1))", 0),
         ("sequence_keypoints", "f(ColorSequence.new({ ColorSequenceKeypoint.new(t, c) }))", 0),
+        ("manual_from_scale", "f(UDim2.new(0.5, 0, 1, 0))", 1),
+        ("manual_from_scale", "f(UDim2.new(200, 0, 100, 0))", 0),  # these are pixels
         ("negative_wait", "task.wait(-1)", 1),
         ("negative_wait", "task.wait(0)", 0),
     ],

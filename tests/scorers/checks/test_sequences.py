@@ -39,6 +39,11 @@ IN_LOOP = "local list = f()\nfor i, v in {} do\nif v then\n{}\nend\nend"
         ("off_by_one", "for i = 0, #t - 1 do\nf(t[i])\nend", [2]),
         ("off_by_one", "for i = #t - 1, 0, -1 do\nf(t[i])\nend", [2]),
         ("off_by_one", "for i = 0, #t - 1 do\nf(t[i + 1])\nend", []),
+        ("off_by_one", "local t = workspace:GetChildren()\nfor i = 0, #t do\nt[i]:Destroy()\nend", [3]),
+        ("off_by_one", "local function f(t) for i = 0, #t do\nt[i]:Destroy()\nend end", [2]),
+        ("off_by_one", "local t = {}\nt[0] = 1\nfor i = 0, #t do\nf(t[i])\nend", []),
+        ("off_by_one", "local t = { [0] = 1, 2 }\nfor i = 0, #t do\nf(t[i])\nend", []),
+        ("off_by_one", "for i = 0, #t do\nf(t[i])\nend", []),
         ("off_by_one", "for i = 1, #t + 1 do\nf(t[i])\nend", [2]),
         ("off_by_one", "for i = 1, #t + 1 do\nif t[i] == nil then f() end\nend", []),
         ("off_by_one", "for i = 0, #u - 1 do\nf(t[i])\nend", []),
@@ -58,6 +63,10 @@ IN_LOOP = "local list = f()\nfor i, v in {} do\nif v then\n{}\nend\nend"
         ("length_of_dictionary", "local t = {}\nf(#t)", []),
         ("ipairs_of_dictionary", "local t = { a = 1 }\nfor k in ipairs(t) do end", [2]),
         ("ipairs_of_dictionary", "local t = { a = 1 }\nfor k in pairs(t) do end", []),
+        ("ipairs_of_dictionary", "for k in ipairs({ a = 1 }) do end", [1]),
+        ("ipairs_of_dictionary", "for k in ipairs({ a = 1, 2 }) do end", []),
+        ("ipairs_of_dictionary", "for k in ipairs({ [x] = 1 }) do end", []),
+        ("ipairs_of_dictionary", "for k in ipairs({}) do end", []),
     ],
 )
 def test_sequences(check, code, lines):

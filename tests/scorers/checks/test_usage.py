@@ -67,3 +67,17 @@ def test_a_script_that_asks_on_which_side_it_runs_may_use_both(source: str) -> N
 
 def test_to_ask_without_heeding_the_answer_buys_nothing() -> None:
     assert found(RUN + PLAYERS + "RunService:IsServer() print(Players.LocalPlayer)", "server") == ["wrong-side"]
+
+
+@pytest.mark.parametrize(
+    ("source", "rules"),
+    [
+        ('workspace.Part.Color = "Red"', ["wrong-type"]),
+        ("script.Parent.Transparency = true", ["wrong-type"]),
+        ("workspace.Part.Color = Color3.new(1, 0, 0) workspace.Beam.Color = ColorSequence.new(Color3.new())", []),
+        ("script.Parent.Transparency = 0.5 script.Parent.Value = true script.Parent.Text = 5", []),
+        ("local settings = require(script.Settings) settings.Transparency = true", []),
+    ],
+)
+def test_an_unknown_class_has_one_of_the_types(source: str, rules: list[str]) -> None:
+    assert found(source) == rules

@@ -37,7 +37,7 @@ FOUND = {
         "x = {[1] = 1, [0x1] = 2}",
         "x = {[Enum.KeyCode.A] = 1, [Enum.KeyCode.A] = 2}",
     ],
-    "mixed_table": ["x = {1, a = 2}", "x = {a = 2, f(), 1}"],
+    "mixed_table": ["x = {1, a = 2}", "x = {a = 2, f(), 1}", "x = {1, [2] = 2, a = 3}"],
     "bad_string_escape": [
         r"x = '\d'",
         r'x = "a\.b"',
@@ -104,6 +104,7 @@ FINE = {
         "x = {n = select('#', ...), ...}",
         "x = New 'Frame' {Name = 'a', child}",
         "x = {[1] = 1, a = {2}}",
+        "x = {1, [2] = 2}",
     ],
     "bad_string_escape": [
         r"x = '\n\t\\\"\'\065\x41\u{41}\z  a'",
