@@ -61,6 +61,12 @@ class Comment:
         return re.search(r"[=(]", code) is not None and compile_error(code) is None
 
     @property
+    def shows_layout(self) -> bool:
+        """Whether it shows how the table is filled that is declared beside it: ``local open = {} -- open[a] = b``."""
+        declared = re.match(r"\s*local\s+(\w+)", self.code) if self.code_line == self.line else None
+        return declared is not None and re.match(rf"{declared[1]}\s*[\[.]", self.text) is not None
+
+    @property
     def is_notice(self) -> bool:
         """Whether it is about the file: licence, origin, a tool's annotations."""
         return _NOTICE.search(self.text) is not None

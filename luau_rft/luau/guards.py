@@ -141,7 +141,11 @@ def implies(condition: Node | None, subject: Subject, truth: bool, depth: int = 
             if node.operator in ("==", "~="):
                 absent = any(value.type in ("nil", "false") for value in values)
                 differs = (node.operator == "~=") is truth
-                return differs is absent and any(subject.mentioned(value) for value in values)
+                if differs is absent and any(subject.mentioned(value) for value in values):
+                    return True
+                # What is not nil after `local x = a and a.B` is a.B, so that a was there.
+                is_there = differs and any(value.type == "nil" for value in values)
+                return is_there and any(implies(value, subject, True, depth + 1) for value in values)
             return truth and any(value in subject.nodes for value in values)
         case "function_call":
             # A function that is given the value, such as isAlive(humanoid), is trusted to have looked at it.

@@ -293,6 +293,10 @@ class _Slice:
                 return self._assignment_verdict(node)
             case "return_statement":
                 return self._return_verdict(node)
+            case "function_declaration":  # function Echo.OnServerInvoke(player)
+                name = node.get("name")
+                is_set = name is not None and name.type == "dot_index_expression" and self._is_outside(name)
+                return [(node, False)] if is_set else False
         return False
 
     def _assignment_verdict(self, node: Node) -> _Verdict:

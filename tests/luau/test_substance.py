@@ -163,3 +163,17 @@ def test_a_handler_of_a_stub_does_nothing(body):
 def test_a_function_that_may_do_something_is_no_stub(more):
     handler = "game.Players.PlayerAdded:Connect(function(player) Pets:spawn(player) end)"
     assert substantive_statements(f"local Pets = {{}} function Pets:spawn(p) end {more} {handler}") >= 1
+
+
+@pytest.mark.parametrize("target", ["Echo.OnServerInvoke", "game.Echo.OnServerInvoke", "Bindable.OnInvoke"])
+def test_a_callback_counts_in_either_form(target):
+    start = "local Echo, Bindable = game.Echo, game.Bindable "
+    body = "(player, token) player:Kick(token) return #token end"
+    assignment = substantive_statements(f"{start}{target} = function{body}")
+    assert assignment >= 3
+    assert substantive_statements(f"{start}function {target}{body}") == assignment
+    assert substantive_statements(f"{start}function {target}(player) end") == 0
+
+
+def test_a_function_of_an_own_table_does_not_run_by_itself():
+    assert substantive_statements("local M = {} function M.f() workspace.Name = 'a' end") == 0

@@ -85,10 +85,16 @@ def empty_comment(tree: Tree, kind: str | None) -> Iterator[Hit]:
     Good:
         -- Matchmaking looks the server up by this name.
         workspace.Name = "Arena"
+    Good:
+        local opened = {} -- opened[player][door] = when
+        workspace.Door.Touched:Connect(function(hit)
+            opened[hit.Parent] = { [workspace.Door] = os.clock() }
+        end)
     """
     for comment in judged(tree)[1]:
         if comment.is_code:
-            yield comment.node, "code that is commented out: remove it"
+            if not comment.shows_layout:
+                yield comment.node, "code that is commented out: remove it"
         elif not comment.is_notice and (comment.restates or comment.says_something):
             yield comment.node, "this comment repeats the code or another comment: say why, or remove it"
 

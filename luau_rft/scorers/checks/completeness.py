@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 
 from luau_rft.luau.comments import elides
-from luau_rft.luau.scopes import parameter_names, targets_and_values
+from luau_rft.luau.flow import branches, ending, own_nodes
+from luau_rft.luau.scopes import parameter_names, resolve, targets_and_values
+from luau_rft.luau.shapes import shape
 from luau_rft.luau.substance import is_data, living, returned, statement_of, substantive
-from luau_rft.luau.tree import FUNCTIONS, Node, Tree, callee
+from luau_rft.luau.tree import FUNCTIONS, Node, Tree, arguments, callee, strip
+from luau_rft.roblox.infer import CONNECTING
 from luau_rft.scorers.base import Hit
 
 _TODO = re.compile(r"\b(TODO|FIXME|XXX|HACK|TBD|WIP)\b")
@@ -175,7 +178,8 @@ FEW_STATEMENTS = 5
 def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
     """The program has fewer than five statements that do something: little to be well made.
 
-    What returns a function or a table may well be as short as that.
+    What returns a function or a table may well be as short as that, and so may a handler that does something after
+    guards and bookkeeping.
 
     Bad:
         workspace.Name = "Arena"
@@ -194,9 +198,35 @@ def slight_program(tree: Tree, kind: str | None) -> Iterator[Hit]:
         end)
     """
     found = len(substantive(tree))
-    if found < FEW_STATEMENTS and not (kind in (None, "module") and (_gives_values(tree) or is_data(tree))):
+    if found >= FEW_STATEMENTS or (kind in (None, "module") and (_gives_values(tree) or is_data(tree))):
+        return
+    if not any(map(_does_guarded_work, _handlers(tree))):
         does = "statement changes" if found == 1 else "statements change"
         yield 1, f"{found or 'no'} {does} the game or work a value out: a script does more"
+
+
+def _handlers(tree: Tree) -> Iterator[Node]:
+    """The functions that are connected to an event."""
+    scopes = resolve(tree)
+    for call in tree.method_calls(*sorted(CONNECTING)):
+        for given in map(strip, arguments(call)[:1]):
+            variable = scopes.of.get(given)
+            function = strip(variable.value) if variable is not None and variable.value is not None else given
+            if function.type in FUNCTIONS:
+                yield function
+
+
+def _does_guarded_work(function: Node) -> bool:
+    """Whether a function has an effect behind a guard that returns, in five statements that are not alike."""
+    body, tree = function.get("body"), function.tree
+    inside = [node for node in own_nodes(body) if node in living(tree)] if body is not None else []
+    is_guarded = any(node.type == "if_statement" and _returns(node) for node in inside)
+    has_effect = any(node.type != "return_statement" and node in substantive(tree) for node in inside)
+    return is_guarded and has_effect and len(set(map(shape, inside))) >= FEW_STATEMENTS
+
+
+def _returns(statement: Node) -> bool:
+    return any(body in ending(statement.tree) for _, body in branches(statement))
 
 
 def _gives_values(tree: Tree) -> bool:

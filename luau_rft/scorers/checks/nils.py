@@ -30,6 +30,7 @@ _LOOKING = (
     "WaitForChild",
 )
 _MAX_WRITES = 3  # of a variable, that its value is followed beyond; keeps hostile programs from taking quadratic time
+_MAX_READS = 20  # of the name of a function, that are looked at
 _EXPRESSIONS = frozenset({"parenthesized_expression", "cast_expression"})
 
 
@@ -238,6 +239,8 @@ def _may_give_nil(call: Node) -> bool:
     if owner is None or called is None:
         return False
     member = inference.member_of(name)
+    if called == "GetAttribute" and _is_players(owner) and _attribute(call) in _attributes_of_every_player(call.tree):
+        return False
     if member is None:
         return _methods()[called] and not _is_own(owner) and inference.type_of(owner) is None
     if called == "GetAttribute":
@@ -247,15 +250,68 @@ def _may_give_nil(call: Node) -> bool:
 
 def _is_set(call: Node) -> bool:
     """Whether the script itself sets the attribute that it reads."""
-    return bool(arguments(call)) and (_receiver(call), _squeezed(arguments(call)[0])) in _set_attributes(call.tree)
+    return (_receiver(call), _attribute(call)) in _set_attributes(call.tree)
 
 
 @fact
 def _set_attributes(tree: Tree) -> frozenset[tuple[str, str]]:
     """Receiver and name of the attributes that the script sets to something."""
-    calls = [call for call in tree.method_calls("SetAttribute") if len(arguments(call)) > 1]
-    values = ((call, *arguments(call)[:2]) for call in calls)
-    return frozenset((_receiver(call), _squeezed(name)) for call, name, value in values if strip(value).type != "nil")
+    return frozenset((_receiver(call), _attribute(call)) for call in _setting(tree))
+
+
+@fact
+def _attributes_of_every_player(tree: Tree) -> frozenset[str]:
+    """The attributes that a function sets which is run both for the players who join and for those already there."""
+    scopes = resolve(tree)
+    found = set()
+    for call in _setting(tree):
+        player, function = scopes.of.get(call.get("name").get("table")), function_of(call)
+        is_given = player is not None and player.kind == "parameter" and function_of(player.node) is function
+        name = function.get("name") if is_given and call.parent is function.get("body") else None
+        variable = scopes.of.get(name) if name is not None else None
+        reads = variable.reads[:_MAX_READS] if variable is not None else []
+        if any(map(_runs_on_joining, reads)) and any(map(_runs_for_those_there, reads)):
+            found.add(_attribute(call))
+    return frozenset(found)
+
+
+def _setting(tree: Tree) -> Iterator[Node]:
+    """The calls that set an attribute to something."""
+    for call in tree.method_calls("SetAttribute"):
+        given = arguments(call)
+        if len(given) > 1 and strip(given[1]).type != "nil":
+            yield call
+
+
+def _runs_on_joining(function: Node) -> bool:
+    """Whether a function is named as the handler of PlayerAdded, or called by one at its top level."""
+    place = function
+    if function.field == "name" and function.parent.is_statement:
+        handler = function_of(function)
+        if handler is None or function.parent.parent is not handler.get("body"):
+            return False
+        place = handler
+    call = place.parent.parent if place.parent.type == "arguments" else None
+    event = call.get("name").get("table") if call is not None and method(call) in CONNECTING else None
+    return event is not None and last_name(event) == "PlayerAdded"
+
+
+def _runs_for_those_there(function: Node) -> bool:
+    """Whether a function is named in a loop over all players, to be called or to be given to ``task.spawn``."""
+    loops = (above for above in function.ancestors() if above.type == "for_statement")
+    clauses = (loop.get("clause") for loop in loops)
+    parts = (part for clause in clauses if clause is not None for part in clause.children)
+    return any(method(value) == "GetPlayers" for part in parts for value in part.walk())
+
+
+def _is_players(owner: Node) -> bool:
+    """Whether a receiver is a player as far as can be told."""
+    known = infer(owner.tree).type_of(owner)
+    return known is None or known.owner == "Player"
+
+
+def _attribute(call: Node) -> str:
+    return _squeezed(arguments(call)[0]) if arguments(call) else ""
 
 
 def _receiver(call: Node) -> str:

@@ -55,3 +55,23 @@ def test_a_comment_before_every_line_is_too_much():
 )
 def test_directives(source, count):
     assert len(found(commenting.comment_directive, source)) == count
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("local open = {} -- open[inviter][invited] = token", 0),
+        ("local open = {} -- open.inviter = token", 0),
+        ("local open = {} -- closed[inviter] = token", 1),
+        ("local open = {} -- open = load(token)", 1),
+        ("-- open[inviter] = token\nlocal open = {}", 1),
+        ("open = {} -- open[inviter] = token", 1),
+    ],
+)
+def test_a_comment_may_show_the_layout_of_the_table_beside_it(source, count):
+    assert len(found(commenting.empty_comment, source)) == count
+    assert not found(commenting.too_many_comments, source)
+
+
+def test_a_layout_is_not_enough_of_a_comment():
+    assert found(commenting.no_comments, CODE + "local coins = {} -- coins[player][stats] = leaderstats\n")

@@ -54,3 +54,43 @@ def test_an_abstract_method_may_be_empty(source, count):
 )
 def test_a_function_may_be_all_there_is_to_a_module(source, kind, count):
     assert len(list(completeness.slight_program(parse(source), kind))) == count
+
+
+GUARDED = """
+local ready = {}
+local remote = script.Remote
+remote.OnServerEvent:Connect(function(player, text)
+    if type(text) ~= "string" then
+        return
+    end
+    local now = os.clock()
+    if ready[player] and now < ready[player] then
+        return
+    end
+    ready[player] = now + 3
+    remote:FireAllClients(player.UserId, text)
+end)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        (GUARDED, 0),
+        (GUARDED.replace("remote.OnServerEvent:Connect(", "local on = ").replace("end)\n", "end\n"), 1),
+        (
+            GUARDED.replace("remote.OnServerEvent:Connect(", "local on = ").replace("end)\n", "end\n")
+            + "remote.OnServerEvent:Connect(on)",
+            0,
+        ),
+        (GUARDED.replace("remote:FireAllClients(player.UserId, text)", "print(text)"), 1),
+        ("script.Remote.OnServerEvent:Connect(function(player) player:Kick() end)", 1),
+        ("script.Parent.Touched:Connect(function(hit) if not hit then return end hit:Destroy() end)", 1),
+        (
+            "script.Parent.Touched:Connect(function(hit) " + "if not hit then return end " * 5 + "hit:Destroy() end)",
+            1,
+        ),
+    ],
+)
+def test_a_handler_with_guards_is_not_slight(source, count):
+    assert len(list(completeness.slight_program(parse(source), "server"))) == count

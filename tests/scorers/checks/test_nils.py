@@ -46,6 +46,10 @@ UNCHECKED = [
     "local x = c:FindFirstChild('A') do x.B.C = 1 end",
     "local x = c:FindFirstChild('A') x['B'] = 1",
     "local x = c:FindFirstChild('A') print(#x)",
+    "local x = c:FindFirstChild('A') local h = x and x:FindFirstChild('H') "
+    "return (h == nil or h.Health > 0) and x:IsDescendantOf(workspace)",
+    "local x = c:FindFirstChild('A') local h = x or c return h ~= nil and x:IsDescendantOf(workspace)",
+    "local x = c:FindFirstChild('A') local h = not x if h ~= nil then x.Name = '' end",
 ]
 
 CHECKED = [
@@ -108,6 +112,9 @@ CHECKED = [
     "local p = game.Players.LocalPlayer p:LoadCharacter() p.Character:MoveTo(Vector3.zero)",
     "local Config = { Character = { Speed = 1 } } print(Config.Character.Speed)",
     "return function(self) print(self.Character.Name) end",
+    "local x = c:FindFirstChild('A') local h = x and x:FindFirstChild('H') "
+    "return h ~= nil and h.Health > 0 and x:IsDescendantOf(workspace)",
+    "local x = c:FindFirstChild('A') local h = x and x:FindFirstChild('H') if h == nil then return end x.Name = ''",
 ]
 
 
@@ -177,3 +184,43 @@ def test_long_programs_are_followed(code):
 )
 def test_broken_programs_raise_nothing(code):
     assert isinstance(found(code), list)
+
+
+GOLD = """
+local Players = game:GetService("Players")
+local function setUp(new)
+    new:SetAttribute("Gold", 0)
+end
+{setting}
+c.Triggered:Connect(function(player)
+    player:SetAttribute("Gold", player:GetAttribute("Gold") + 5)
+end)
+"""
+JOINING = "Players.PlayerAdded:Connect(setUp)"
+THERE = "for _, player in Players:GetPlayers() do setUp(player) end"
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_there"),
+    [
+        (f"{JOINING} {THERE}", True),
+        (f"{JOINING} for _, player in Players:GetPlayers() do task.spawn(setUp, player) end", True),
+        (f"Players.PlayerAdded:Connect(function(one) setUp(one) end) {THERE}", True),
+        (JOINING, False),
+        (THERE, False),
+        (f"Players.PlayerAdded:Connect(function(one) if one.Team then setUp(one) end end) {THERE}", False),
+        (f"Players.PlayerRemoving:Connect(setUp) {THERE}", False),
+        (f"{JOINING} for _, one in c:GetChildren() do setUp(one) end", False),
+    ],
+)
+def test_an_attribute_that_every_player_gets_is_there(setting, is_there):
+    code = START + GOLD.format(setting=setting)
+    assert found(code) == ([] if is_there else ['player:GetAttribute("Gold")'])
+    assert found(code.replace('new:SetAttribute("Gold", 0)', 'new:SetAttribute("Gold", nil)'))
+    assert found(code.replace('new:SetAttribute("Gold", 0)', 'new:SetAttribute("Silver", 0)'))
+    assert found(code.replace("new:Set", "if new.Team then new:Set").replace("0)\nend", "0) end\nend"))
+
+
+def test_attributes_of_parts_are_not_those_of_players():
+    setting = f"{JOINING} {THERE} local part = Instance.new('Part') print(part:GetAttribute('Gold') + 1)"
+    assert found(START + GOLD.format(setting=setting).replace("'", '"')) == ['part:GetAttribute("Gold")']
