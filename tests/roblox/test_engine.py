@@ -38,6 +38,12 @@ BEHAVIOUR = {
         fails("table expected, got Instance", unpack, workspace)
         equal(table.move({ 1, 2 }, 1, 2, 1, {})[2], 2)
         equal(Enum.Material.Plastic.Name, "Plastic")""",
+    "the old spellings of globals": """
+        equal(Wait, wait) equal(Delay, delay) equal(Spawn, spawn) equal(ElapsedTime(), elapsedTime())
+        equal(stats(), game:GetService("Stats")) equal(Version(), version()) equal(ypcall(error), false)""",
+    "what is not modelled may be asked for": """
+        equal(type(SharedTable), "table") equal(type(Vector3int16.new), "function") equal(Content.other, nil)
+        equal(plugin, nil)""",
     "dates do not depend on the host": """equal(os.date("%H", 0), "00")""",
     # Members and their errors
     "an unknown member": """
@@ -628,6 +634,63 @@ def test_what_is_not_modelled_makes_a_check_unknown_even_inside_pcall(sandbox):
     result = play(sandbox, source, ["place:expect(true)"])
     assert [check.passed for check in result.checks] == [None]
     assert result.not_modelled == ["BasePart:SubtractAsync"]
+
+
+NOT_MODELLED = {
+    "CatalogSearchParams.new", "Content.fromObject", "Content.fromUri", "Content.none", "DockWidgetPluginGuiInfo.new",
+    "FloatCurveKey.new", "Instance.fromExisting", "InstanceHandle.new", "LoadLibrary", "Path2DControlPoint.new",
+    "Region3int16.new", "RotationCurveKey.new", "SecurityCapabilities.fromCurrent", "SecurityCapabilities.new",
+    "SharedTable.clear", "SharedTable.clone", "SharedTable.cloneAndFreeze", "SharedTable.increment",
+    "SharedTable.isFrozen", "SharedTable.new", "SharedTable.size", "SharedTable.update", "User.fromId",
+    "User.fromString", "UserSettings", "ValueCurveKey.new", "Vector2int16.new", "Vector3int16.new", "debug.dumpheap",
+    "debug.getmemorycategory", "debug.loadmodule", "getfenv", "setfenv", "settings",
+}  # fmt: skip
+
+
+def test_all_libraries_and_globals_are_there_or_reported_as_not_modelled(sandbox):
+    data = database()
+    entries = {name: entry for name, entry in data.globals.items() if name != "plugin"}  # nil but in plugins
+    for library, entry in data.libraries.items():
+        entries |= {f"{library}.{name}": member for name, member in entry["members"].items()}
+    for datatype, entry in data.datatypes.items():
+        entries |= {f"{datatype}.{name}": member for name, member in entry.get("statics", {}).items()}
+    assert entries.keys() >= NOT_MODELLED
+    there, source = entries.keys() - NOT_MODELLED, []
+    for name in sorted(there):
+        source.append(f'assert({name} ~= nil, "{name} is missing")')
+        if entries[name]["kind"] != "property":
+            source.append(f'assert(type({name}) == "function", "{name} is no function")')
+    source += [f"pcall(function() return ({name}) end)" for name in sorted(there)]
+    [result] = sandbox.run([Program("\n".join(source), limits=LIMITS)])
+    assert result.errors == []
+    assert result.not_modelled == []
+
+    used = []
+    for name in sorted(NOT_MODELLED):
+        use = f"return {name}" if entries[name]["kind"] == "property" else f"{name}()"
+        used.append(f"pcall(function() {use} end)")
+    [result] = sandbox.run([Program("\n".join([*used, "pcall(utf8.nfcnormalize, 'é')"]), limits=LIMITS)])
+    assert set(result.not_modelled) == NOT_MODELLED | {"utf8.nfcnormalize of more than ASCII"}
+
+
+def test_an_invocation_waits_for_its_callback_without_polling(sandbox):
+    check = """
+        local ask = workspace:FindFirstChild("Ask") or Instance.new("RemoteFunction", workspace)
+        place:equal(place:invokeServer(ask, place:join("Ada"), 20), 21)
+    """
+    empty = play(sandbox, "", [check])
+    assert messages(empty) == ["it waits for something that never happens"]
+    assert empty.limit is None
+    late = """
+        local ask = Instance.new("RemoteFunction") ask.Name = "Ask" ask.Parent = workspace
+        task.wait(500)
+        ask.OnServerInvoke = function(_, x) return x + 1 end
+    """
+    limits = Limits(seconds=600, steps=50_000)
+    run = f'return {{ checks = {{ {{ name = "a", use = "normal", run = function(place) {check} end }} }} }}'
+    [result] = sandbox.run([Program(late, checks=run, limits=limits)])
+    assert messages(result) == []
+    assert 500 <= result.virtual_seconds < 501
 
 
 def test_errors_of_handlers_are_collected_with_their_lines(sandbox):
