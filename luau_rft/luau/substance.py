@@ -168,9 +168,7 @@ class _Slice:
     def _place(self) -> None:
         functions: list[Node] = []
         statements: list[Node] = []
-        for node in self.tree.nodes:  # parents come first
-            if node.type not in STATEMENTS and node.type not in FUNCTIONS:
-                continue
+        for node in self.tree.of(*STATEMENTS | FUNCTIONS):  # parents come first
             while functions and functions[-1].end <= node.start:
                 functions.pop()
             while statements and statements[-1].end <= node.start:

@@ -69,7 +69,9 @@ def _score(parts: list[tuple[str, str | None, int]]) -> Scores:
         for name, scorer in SCORERS.items():
             score = scorer(tree, kind, statements)
             values[name] += score.value * len(source) / length if len(parts) > 1 else score.value
-            findings += (replace(finding, line=finding.line + line) for finding in score.findings)
+            findings += (
+                [replace(finding, line=finding.line + line) for finding in score.findings] if line else score.findings
+            )
         tree.release()
     has_substance = statements >= SUBSTANCE
     cap = min(1.0 if compiles else CAP_BROKEN, 1.0 if has_substance else CAP_NO_SUBSTANCE)
