@@ -5,7 +5,8 @@ of a weak program by more than 0.02. Three of them do make code better to read a
 quality: ``reindented``, ``strict`` and ``renamed``. The others have nothing to gain.
 
 Most changes add code or comments that do nothing below the opening comment (``padding.yaml``); the others rewrite what
-is there. A program that does not compile is changed all the same, as far as its tree shows what is what.
+is there. A program that does not compile is changed all the same, as far as its tree shows what is what; only
+``reindented`` leaves it alone.
 """
 
 import re

@@ -5,8 +5,8 @@
     python -m bench.scorers_truth --show-missed   also lists mutants that no scorer saw and the worst foolings
 
 1. False alarms. The Luau files of 128 npm packages are valid and at work, so ``syntax`` has to be 1.0 for each, and
-   most of what the rules ``undefined-global``, ``unknown-service``, ``unknown-class`` and ``unknown-member`` find there
-   is wrong. A sample of the findings, fixed by a seed, has been read by hand (``alarms.yaml``). The rate of false
+   what the rules ``undefined-global``, ``unknown-service``, ``unknown-class`` and ``unknown-member`` find there may be
+   wrong. A sample of the findings, fixed by a seed, has been read by hand (``alarms.yaml``). The rate of false
    alarms is that of all findings times the share of false ones in the sample; what nobody has read counts as false.
 2. Mutants (``mutants.py``). The same files with one fault each; caught is a mutant for which the score in charge of
    such faults falls. Where that score is 0 from the start, nothing can fall: such mutants are counted apart («at 0»).

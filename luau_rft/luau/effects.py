@@ -4,7 +4,7 @@ from luau_rft.luau.constants import is_constant
 from luau_rft.luau.scopes import Variable, resolve, targets_and_values
 from luau_rft.luau.tree import FUNCTIONS, Node, Tree, arguments, callee, fact, method, root_name, strip
 
-# They run the function that they are given at once, and add nothing to it.
+# They run the function that they are given, and add nothing to it.
 PROTECTED = frozenset({"pcall", "xpcall"})
 WRAPPERS = PROTECTED | {"task.spawn", "task.defer", "spawn", "coroutine.wrap", "coroutine.resume"}
 SILENT_CALLS = frozenset(
@@ -239,7 +239,7 @@ def loose_instances(tree: Tree) -> frozenset[Variable]:
     made = {call for call in tree.calls("Instance.new") if len(arguments(call)) < 2}
     made.update(tree.method_calls("Clone"))
     variables = [v for v in resolve(tree).variables if v.value in made and not v.writes] if made else []
-    held: dict[Variable, list[Variable]] = {}  # the instances that may only be parented to these
+    held: dict[Variable, list[Variable]] = {}  # the instances that each is put into
     loose = set(variables)
     of = resolve(tree).of
     for variable in variables:

@@ -264,7 +264,7 @@ def _asserts(value: Node, subject: Subject) -> bool:
 
 
 def _makes(value: Node, subject: Subject) -> bool:
-    """Whether an expression ends in a call after which the value is there, or needs none."""
+    """Whether an expression is a call after which the value is there, or ends with such a call after ``or``."""
     value = strip(value)
     return value in subject.makers or (value.operator == "or" and strip(value.children[-1]) in subject.makers)
 

@@ -324,7 +324,7 @@ def fact(function: "Callable[[Tree], _T]") -> "Callable[[Tree], _T]":
 
 @lru_cache(maxsize=4)
 def parse(source: str) -> Tree:
-    """Parse ``source``, valid or not. The last few trees are kept, so that all scorers share one.
+    """Parse ``source``, valid or not. The last few trees are kept, for callers that ask one scorer after another.
 
     >>> parse("local x = 1").root.children
     [<variable_declaration 1:1 'local x = 1'>]

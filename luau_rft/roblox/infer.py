@@ -42,7 +42,7 @@ _SIGNALS = {
     "GetAttributeChangedSignal": (),
 }
 # Functions that call their first argument with the others.
-_CALLING = frozenset({"task.spawn", "task.defer", "spawn", "pcall", "coroutine.wrap", "coroutine.create"})
+_CALLING = frozenset({"task.spawn", "task.defer", "spawn", "pcall"})
 
 # Children that every character has: nobody gives these names to anything else.
 _CHARACTER = {"Animator": "Animator", "Humanoid": "Humanoid", "HumanoidRootPart": "BasePart"}
@@ -52,7 +52,7 @@ _MAX_DEPTH = 60
 
 @fact
 def infer(tree: Tree) -> "Inference":
-    """The inference over ``tree``; the last few are kept."""
+    """The inference over ``tree``; it is kept in the tree."""
     return Inference(tree)
 
 
@@ -305,14 +305,14 @@ class Inference:
         if function in self._types:
             return self._types[function]
         self._types[function] = None
-        results = [value for value in self._results.get(function, ()) if value is None or value.type != "nil"]
-        self._types[function] = join(self.type_of(value) if value is not None else None for value in results)
+        results = [value for value in self._results.get(function, ()) if value.type != "nil"]
+        self._types[function] = join(self.type_of(value) for value in results)
         return self._types[function]
 
     @cached_property
-    def _results(self) -> dict[Node, list[Node | None]]:
-        """The first value of each ``return`` by its function; None stands for a bare one and for several values."""
-        found: dict[Node, list[Node | None]] = {}
+    def _results(self) -> dict[Node, list[Node]]:
+        """The first value of each ``return`` that gives one, by its function."""
+        found: dict[Node, list[Node]] = {}
         for statement in self.tree.of("return_statement"):
             function = function_of(statement)
             values = [value for part in statement.children for value in part.children]

@@ -5,7 +5,7 @@ from luau_rft.luau.scopes import Variable, resolve
 from luau_rft.luau.tree import Node, Tree, arguments
 from luau_rft.roblox.api import database
 
-# Every name is that of a type after these: IsA(NAME), typeof(x) == NAME, x.ClassName == NAME.
+# What `type` and `typeof` name besides the API's own types.
 _LUA_TYPES = frozenset({"string", "number", "boolean"})
 _BODIES = {"if_statement": "consequence", "elseif_statement": "consequence", "while_statement": "body"}
 _VALUES = {"if_expression": "consequence", "elseif_clause": "consequence"}

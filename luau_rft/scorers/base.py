@@ -84,6 +84,7 @@ class Rules:
 def credit(tree: Tree, statements: int | None = None) -> float:
     """What code can be vouched for: the share of it that is Luau, less if fewer than 3 statements do something.
 
+    >>> from luau_rft.luau.tree import parse
     >>> credit(parse("script.Parent.Name = 'Door'"))
     0.3333333333333333
     """

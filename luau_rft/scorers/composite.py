@@ -1,4 +1,4 @@
-"""All four scorers over one program, and the one number that filters, evaluation and the agent go by."""
+"""All four scorers over one program, and the one number that filters, evaluation and the reward go by."""
 
 import gc
 from collections.abc import Iterator
