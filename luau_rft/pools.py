@@ -1,6 +1,6 @@
 """A pool is a set of tasks answered by a model: candidates, scores and judgments in ``data/<pool>/``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -35,9 +35,18 @@ def tasks(pool: str, answered: Iterable[str], root: str | Path = ".") -> dict[st
 
 def candidates(pool: str, root: str | Path = ".") -> pl.DataFrame:
     """The pool's candidates, ordered by task and index. Raises ``UserError`` when there is no such pool or none."""
+    return _candidates(pool, root, None)
+
+
+def keys(pool: str, root: str | Path = ".") -> pl.DataFrame:
+    """Task and index of the pool's candidates, in order, without reading the candidates themselves."""
+    return _candidates(pool, root, KEY)
+
+
+def _candidates(pool: str, root: str | Path, columns: Sequence[str] | None) -> pl.DataFrame:
     split(pool)
     path = Path(root, "data", pool, "candidates.parquet")
-    found = tables.read(path, "candidates")
+    found = tables.read(path, "candidates", columns)
     if found.is_empty():
         raise UserError(f"{path}: no candidates; delete it and run `dvc repro`")
     return found.sort(KEY)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,17 @@ FINDING = pl.Struct({"rule": _TEXT, "scorer": _TEXT, "line": _INT, "column": _IN
 _CORPUS = {"id": _TEXT, "source": _TEXT, "package": _TEXT, "path": _TEXT, "license": _TEXT, "code": _TEXT}
 _TRAINING = {"id": _TEXT, "origin": _TEXT, "task_id": _TEXT, "task": _TEXT, "code": _TEXT}
 _FOUR_SCORES = {"syntax": _FLOAT, "api": _FLOAT, "bugs": _FLOAT, "quality": _FLOAT, "composite": _FLOAT}
+_JUDGED = {
+    "key": _TEXT, "judge": _TEXT, "functionality": _FLOAT, "correctness": _FLOAT, "completeness": _FLOAT,
+    "value": _FLOAT, "spread": _FLOAT, "answers": _INT, "reason": _TEXT, "checks_passed": _INT, "checks_total": _INT,
+    "checks_unknown": _INT, "input_tokens": _INT, "output_tokens": _INT, "cost_usd": _FLOAT,
+}  # fmt: skip
+_UNDECIDED = ("functionality", "correctness", "completeness", "value", "spread", "reason")
 
 SCHEMAS: dict[str, dict[str, pl.DataType]] = {
     "corpus": _CORPUS,
-    "labeled": _CORPUS | {"task": _TEXT, "labeler": _TEXT, "key": _TEXT, "cost_usd": _FLOAT},
+    "labeled": _CORPUS
+    | {"task": _TEXT, "category": _TEXT, "kind": _TEXT, "labeler": _TEXT, "key": _TEXT, "cost_usd": _FLOAT},
     "gold": {"task_id": _TEXT, "task": _TEXT, "code": _TEXT, "teacher": _TEXT, "key": _TEXT, "cost_usd": _FLOAT},
     "sft": _TRAINING,
     "rft": _TRAINING,
@@ -32,12 +40,8 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
     "scores": {
         "task_id": _TEXT, "index": _INT, "compiles": _BOOL, **_FOUR_SCORES, "findings": pl.List(FINDING),
     },
-    "judgments": {
-        "task_id": _TEXT, "index": _INT, "key": _TEXT, "judge": _TEXT, "functionality": _FLOAT,
-        "correctness": _FLOAT, "completeness": _FLOAT, "value": _FLOAT, "spread": _FLOAT, "answers": _INT,
-        "reason": _TEXT, "checks_passed": _INT, "checks_total": _INT, "checks_unknown": _INT, "input_tokens": _INT,
-        "output_tokens": _INT, "cost_usd": _FLOAT,
-    },
+    "judgments": {"task_id": _TEXT, "index": _INT, **_JUDGED},
+    "judge_health": {"task_id": _TEXT, "program": _TEXT, "attack": _TEXT, "expected": _TEXT, **_JUDGED},
     "selection": {
         "task_id": _TEXT, "index": _INT, "composite": _FLOAT, "judge": _FLOAT, "reward": _FLOAT, "rank": _INT,
         "kept": _BOOL, "reason": _TEXT,
@@ -54,14 +58,17 @@ PRIMARY_KEYS: dict[str, tuple[str, ...]] = {
     "candidates": ("task_id", "index"),
     "scores": ("task_id", "index"),
     "judgments": ("task_id", "index"),
+    "judge_health": ("task_id", "program", "attack"),
     "selection": ("task_id", "index"),
 }
 
 # Columns that may hold nulls; any other with a null or a NaN comes from elsewhere.
 NULLABLE: dict[str, tuple[str, ...]] = {
+    "labeled": ("category",),
     "sft": ("task_id",),
     "rft": ("task_id",),
-    "judgments": ("functionality", "correctness", "completeness", "value", "spread", "reason"),
+    "judgments": _UNDECIDED,
+    "judge_health": ("attack", *_UNDECIDED),
     "selection": ("judge", "reward", "rank"),
 }
 
@@ -76,20 +83,27 @@ def content_hash(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read(path: str | Path, table: str) -> pl.DataFrame:
-    """Read a table and check its columns, their types, that they have values and that the key is unique.
+def read(path: str | Path, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a table, or some of its columns, and check these: types, that they have values, that the key is unique.
 
     Raises ``UserError`` naming the file, the column and what was expected.
     """
     path = Path(path)
     try:
-        frame = pl.read_parquet(path, glob=False)
+        found = pl.read_parquet_schema(path)
+        wanted = [column for column in columns or SCHEMAS[table] if column in found]
+        frame = pl.read_parquet(path, columns=wanted, glob=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` makes it, `dvc pull` fetches it") from None
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable parquet file ({reason}); delete it and run `dvc repro`") from None
-    schema = SCHEMAS[table]
+    return checked(frame, path, table, columns)
+
+
+def checked(frame: pl.DataFrame, path: str | Path, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The rows that ``path`` has, or is to have, as the table's schema wants them; ``UserError`` where they are not."""
+    schema = {column: SCHEMAS[table][column] for column in columns or SCHEMAS[table]}
     for column, expected in schema.items():
         if column not in frame.columns:
             raise UserError(f"{path}: column {column!r} of the {table} table is missing; expected {expected}")
@@ -101,9 +115,9 @@ def read(path: str | Path, table: str) -> pl.DataFrame:
         empty = values.is_null().any() and column not in NULLABLE.get(table, ())
         if empty or (values.dtype == _FLOAT and values.is_nan().any()):
             raise UserError(f"{path}: column {column!r} has rows without a value; delete the file and run `dvc repro`")
-    if frame.select(PRIMARY_KEYS[table]).is_duplicated().any():
-        name = ", ".join(PRIMARY_KEYS[table])
-        raise UserError(f"{path}: {name}: repeated in the {table} table; delete the file and run `dvc repro`")
+    key = PRIMARY_KEYS[table]
+    if set(key) <= schema.keys() and frame.select(key).is_duplicated().any():
+        raise UserError(f"{path}: {', '.join(key)}: repeated in the {table} table; delete the file and run `dvc repro`")
     return frame
 
 

@@ -10,7 +10,8 @@ from luau_rft import pools
 from luau_rft.config import load
 from luau_rft.errors import UserError, run
 from luau_rft.model.base import ModelParams, read_record
-from luau_rft.model.generate import EngineParams, SampleParams, SamplingParams, generate
+from luau_rft.model.engines.base import EngineName, SamplingParams, params_class
+from luau_rft.model.generate import SampleParams, generate
 from luau_rft.tasks import TaskCounts, load_tasks
 
 BASE = Path("models/base.json")
@@ -21,13 +22,15 @@ def main() -> None:
         raise UserError("usage: python -m stages.generate POOL MODEL, where MODEL is models/base.json or an adapter")
     pool, model = sys.argv[1], Path(sys.argv[2])
     split = pools.split(pool)
+    engine = load("generate.engine", EngineName).root
     candidates = generate(
         load_tasks(f"data/tasks/{split}", getattr(load("tasks", TaskCounts), split)),
         getattr(load("generate.samples", SampleParams), split),
         read_record(BASE),
         f"data/{pool}/candidates.parquet",
         sampling=load("generate.sampling", SamplingParams),
-        engine=load("generate.engine", EngineParams),
+        engine=engine,
+        engine_params=load(f"generate.{engine}", params_class(engine)),
         model_params=load("model", ModelParams),
         adapter=None if model == BASE else model,
     )

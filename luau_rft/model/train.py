@@ -1,5 +1,6 @@
 """Supervised training of a LoRA adapter; QLoRA where the base model is loaded in NF4."""
 
+import importlib.util
 import json
 import math
 import shutil
@@ -11,15 +12,26 @@ from pydantic import Field
 
 from luau_rft.config import Params
 from luau_rft.errors import UserError
-from luau_rft.model.base import BaseRecord, ModelParams, keep_memory, load_model, load_tokenizer, quiet
-from luau_rft.model.prompt import render
-from luau_rft.progress import bar
+from luau_rft.model.base import (
+    ADAPTER_FILES,
+    BaseRecord,
+    ModelParams,
+    file_hash,
+    keep_memory,
+    load_model,
+    load_tokenizer,
+    quiet,
+)
+from luau_rft.model.checkpoints import Checkpoints, Resumable, key
+from luau_rft.model.curves import Watched, log_curves
+from luau_rft.model.dropout import replace_dropout
+from luau_rft.model.launch import main_bar, main_process, processes, sharded, share, whole
+from luau_rft.model.prompt import token_ids
+from luau_rft.model.rows import IGNORED, Rows, attend_by_sequence, suits_rows
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100  # the label of a token that adds nothing to the loss
 
 
 class CommonParams(Params):
@@ -30,6 +42,9 @@ class CommonParams(Params):
     gradient_accumulation: int = Field(gt=0)  # such batches a step
     gradient_checkpointing: bool
     seed: int = Field(ge=0, lt=2**32)
+    launch: str | None = None  # an accelerate config file, for several processes
+    optimizer: Literal["adamw", "paged_adamw_8bit"] = "adamw"
+    liger: bool = False  # the kernels of the package liger-kernel
 
 
 class LoraParams(Params):
@@ -63,13 +78,12 @@ def encode(tokenizer: "PreTrainedTokenizerBase", task: str, code: str) -> dict[s
 
     The answer ends with the end-of-sequence token, which is learned, too; what a chat template writes behind it is not.
     """
-    prompt = tokenizer(render(tokenizer, task), add_special_tokens=False)["input_ids"]
-    ids = tokenizer(render(tokenizer, task, code.strip()), add_special_tokens=False)["input_ids"]
-    # Some templates write the end of a prompt in another way once an answer follows.
+    prompt, ids = token_ids(tokenizer, task), token_ids(tokenizer, task, code.strip())
+    # The answer's first character may have merged with the end of the prompt to one token.
     begin = next((at for at, pair in enumerate(zip(prompt, ids, strict=False)) if len(set(pair)) > 1), len(prompt))
     answer = ids[begin:]
     if tokenizer.eos_token_id in answer:
-        answer = answer[: len(answer) - answer[::-1].index(tokenizer.eos_token_id)]
+        answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
     else:
         answer.append(tokenizer.eos_token_id)
     return {"input_ids": ids[:begin] + answer, "labels": [IGNORED] * begin + answer}
@@ -86,19 +100,31 @@ def train(
     lora: LoraParams,
     model_params: ModelParams,
     adapter: str | Path | None = None,
+    speed: str | Path | None = None,
+    checkpoints: str | Path | None = None,
 ) -> None:
-    """Train on rows with ``task`` and ``code``; write the adapter to ``output`` and DVCLive's curves to ``curves``.
+    """Train on rows with ``id``, ``task`` and ``code``; write the adapter to ``output`` and DVCLive's curves to
+    ``curves`` and, those of tokens a second and memory, to ``speed``.
 
-    The adapter is a fresh one, or goes on from ``adapter``. Same rows, parameters and machine give the same bytes.
-    Examples longer than ``max_length`` are dropped and counted, never cut. Raises ``UserError`` when none is left or
-    the loss is not finite.
+    The adapter is a fresh one, or goes on from ``adapter``. Same rows, parameters and machine give the same bytes, also
+    where a killed training goes on from what it left in the folder ``checkpoints``. In several processes it is to be
+    called in each. Examples longer than ``max_length`` are dropped and counted, never cut. Raises ``UserError`` when
+    none is left or the loss is not finite.
     """
+    batch_size, gradient_accumulation = share(common.batch_size, common.gradient_accumulation)
+    _check_dtype(model_params)
+    _check_options(common)
     from datasets import Dataset
     from peft.helpers import disable_input_dtype_casting
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
+    class Trainer(Resumable, Rows, Watched, SFTTrainer):
+        """TRL's trainer, watched and resumable, without padding."""
+
+    own = common.model_copy(update={"batch_size": batch_size, "gradient_accumulation": gradient_accumulation})
     tokenizer = load_tokenizer(record)
+    ids = [row.get("id", f"row {at}") for at, row in enumerate(rows)]
     examples = [encode(tokenizer, row["task"], row["code"]) for row in rows]
     fitting = [example for example in examples if len(example["input_ids"]) <= common.max_length]
     if not fitting:
@@ -107,48 +133,74 @@ def train(
             f"{common.max_length} tokens; raise it or lower collect.bounds.max_tokens"
         )
     tokens = sum(len(example["input_ids"]) for example in fitting)
-    print(
+    say = print if main_process() else lambda _: None
+    say(
         f"{Path(output).name}: {len(fitting)} examples, {tokens} tokens; {len(rows) - len(fitting)} dropped as too long"
     )
 
     keep_memory()
     model = load_model(record, model_params.dtype, model_params.quantization, adapter, trainable=True)
-    names = [f".{name}" for name, _ in model.named_modules()]
+    matrices = [name for name, weight in model.named_parameters() if weight.ndim == 2]
     for target in () if adapter else lora.target_modules:
-        if not any(name.endswith(f".{target}") for name in names):
+        if not any(f".{name}".endswith(f".{target}.weight") for name in matrices):
             raise UserError(
-                f"params.yaml: train.lora.target_modules: {record.name} has no {target!r}; correct the name"
+                f"params.yaml: train.lora.target_modules: {record.name} has no linear layer {target!r}; correct it"
             )
+    in_rows = suits_rows(model)
+    if in_rows:
+        attend_by_sequence(model)
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        trainer = SFTTrainer(
+        trainer = Trainer(
             model=model,
-            args=_arguments(scratch, recipe, common, model_params),
+            args=_arguments(scratch, recipe, own, model_params, in_rows),
             train_dataset=Dataset.from_list(fitting),
             processing_class=tokenizer,
             peft_config=None if adapter else _lora_config(lora),
         )
+        if in_rows:
+            # A sequence of that length has to fit into memory anyway.
+            trainer.row_limit = common.max_length
+        if trainer.args.device.type == "cpu":
+            replace_dropout(trainer.model)
         trainer.remove_callback(PrinterCallback)
         steps = math.ceil(len(fitting) / (common.batch_size * common.gradient_accumulation)) * recipe.epochs
+        trainer.field = f"train.{Path(output).name}.learning_rate"
+        trainer.examples = list(zip(ids, (example["input_ids"] for example in examples), strict=True))
+        kept = None
+        if checkpoints:
+            data = [(name, row["task"], row["code"]) for name, row in zip(ids, rows, strict=True)]
+            params = [part.model_dump() for part in (recipe, common, lora, model_params)]
+            start = [file_hash(Path(adapter) / file) for file in ADAPTER_FILES] if adapter else None
+            kept = Checkpoints(checkpoints, key(data, record.identity, start, params, processes()))
         # Autocast brings the adapter's weights (fp32) to the activations' type; peft would bring the activations to
         # the weights' type first and run dropout there.
-        with disable_input_dtype_casting(trainer.model), bar(f"train {Path(output).name}, steps", steps) as advance:
-            trainer.add_callback(_curves(curves, advance))
-            trainer.train()
+        progress = main_bar(f"train {Path(output).name}, steps", steps)
+        with disable_input_dtype_casting(trainer.model), progress as advance:
+            trainer.add_callback(log_curves(curves, speed, advance))
+            trainer.train_on(kept)
         save_adapter(trainer.model, output)
+        if kept and main_process():
+            kept.remove()
 
 
 def save_adapter(model: "PeftModel", folder: str | Path) -> None:
-    """Write ``adapter_config.json`` and ``adapter_model.safetensors``, and nothing else, in place of the folder."""
+    """Write ``adapter_config.json`` and ``adapter_model.safetensors``, and nothing else, in place of the folder.
+
+    In several processes it is to be called in each; the main one writes.
+    """
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
+    # Without the embeddings, which peft would otherwise look for on the hub to see if they have been resized.
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    weights = {name: whole(weight) for name, weight in weights.items()}
+    if not main_process():
+        return
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         new = Path(temporary) / folder.name
         new.mkdir()
-        # Without the embeddings, which peft would otherwise look for on the hub to see if they have been resized.
-        weights = get_peft_model_state_dict(model, save_embedding_layers=False)
         save_file(
             {name: weights[name].contiguous().cpu() for name in sorted(weights)},
             new / "adapter_model.safetensors",
@@ -160,6 +212,35 @@ def save_adapter(model: "PeftModel", folder: str | Path) -> None:
         (new / "adapter_config.json").write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
+
+
+def _check_dtype(model_params: ModelParams) -> None:
+    import torch
+
+    if model_params.quantization == "nf4" and model_params.dtype != "bfloat16":
+        raise UserError(f"params.yaml: model.dtype: training on nf4 needs bfloat16, not {model_params.dtype}")
+    if model_params.dtype == "float16" and not torch.cuda.is_available():
+        raise UserError("params.yaml: model.dtype: training in float16 needs a GPU; set it to bfloat16 or float32")
+
+
+def _check_options(common: CommonParams) -> None:
+    import torch
+
+    if sharded() and common.optimizer != "adamw":
+        raise UserError(
+            f"params.yaml: train.common.optimizer: {common.optimizer} does not take the parts of a model that FSDP "
+            "shares out; set it to adamw, or launch with configs/accelerate/ddp.yaml"
+        )
+    options = (
+        (common.optimizer != "adamw", "optimizer", "adamw", "bitsandbytes"),
+        (common.liger, "liger", "false", "liger-kernel"),
+    )
+    for chosen, field, default, package in options:
+        where = f"params.yaml: train.common.{field}"
+        if chosen and not torch.cuda.is_available():
+            raise UserError(f"{where}: needs a CUDA device; set it to {default}")
+        if chosen and importlib.util.find_spec(package.replace("-", "_")) is None:
+            raise UserError(f"{where}: needs the package {package}; `pip install {package}`, or set it to {default}")
 
 
 def _lora_config(lora: LoraParams) -> Any:
@@ -175,16 +256,22 @@ def _lora_config(lora: LoraParams) -> Any:
     )
 
 
-def _arguments(folder: str, recipe: RecipeParams, common: CommonParams, model_params: ModelParams) -> Any:
+def _arguments(
+    folder: str, recipe: RecipeParams, common: CommonParams, model_params: ModelParams, in_rows: bool
+) -> Any:
+    """``in_rows``: all sequences of a step are one padding-free batch, which the trainer takes row by row."""
     import torch
     from trl import SFTConfig
 
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=folder,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
-        per_device_train_batch_size=common.batch_size,
-        gradient_accumulation_steps=common.gradient_accumulation,
+        per_device_train_batch_size=common.batch_size * (common.gradient_accumulation if in_rows else 1),
+        gradient_accumulation_steps=1 if in_rows else common.gradient_accumulation,
+        padding_free=in_rows,
+        optim={"adamw": "adamw_torch_fused"}.get(common.optimizer, common.optimizer),
+        use_liger_kernel=common.liger,
         activation_checkpointing=common.gradient_checkpointing,
         max_length=None,  # examples that are too long have been dropped; it would cut them
         bf16=model_params.dtype == "bfloat16",
@@ -198,31 +285,8 @@ def _arguments(folder: str, recipe: RecipeParams, common: CommonParams, model_pa
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
     )
-
-
-def _curves(folder: str | Path, advance: Any) -> Any:
-    """A callback that logs loss and learning rate, moves the progress bar and stops at a loss that is not finite."""
-    from dvclive import Live
-    from transformers import TrainerCallback
-
-    class Curves(TrainerCallback):
-        live = Live(str(folder), save_dvc_exp=False, dvcyaml=None)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
-            if "loss" not in logs:  # the summary at the end, which holds timings
-                return
-            if not math.isfinite(logs["loss"]):
-                raise UserError(
-                    f"params.yaml: train: the loss is {logs['loss']} at step {state.global_step}; lower learning_rate"
-                )
-            self.live.step = state.global_step
-            self.live.log_metric("loss", logs["loss"])
-            self.live.log_metric("learning_rate", logs["learning_rate"])
-            self.live.make_summary()
-            advance(1)
-
-        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.live.end()
-
-    return Curves()
+    # One process trains on one GPU, where there are more, too; TRL refuses to spread it over all of them.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -7,7 +7,7 @@ import pytest
 
 from luau_rft import profile
 from luau_rft.config import load
-from luau_rft.model.base import BaseParams, BaseRecord, HubSource, load_tokenizer, resolve
+from luau_rft.model.base import BaseParams, BaseRecord, HubSource, load_model, load_tokenizer, resolve, write_record
 from luau_rft.model.train import CommonParams, LoraParams
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,22 @@ def tiny_folder(tokenizer, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_record(tiny_folder) -> BaseRecord:
     return resolve(BaseParams(source="hub", name="someone/tiny", license="mit", hub=HubSource(folder=str(tiny_folder))))
+
+
+@pytest.fixture(scope="session")
+def tiny_adapters(tiny_record, tmp_path_factory) -> Path:
+    """A folder ``models`` with ``base.json`` and two adapters of the tiny model that answer differently."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    models = tmp_path_factory.mktemp("project") / "models"
+    write_record(tiny_record, models / "base.json")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
+    for seed, name in enumerate(("sft", "rft")):
+        torch.manual_seed(seed)
+        model = get_peft_model(load_model(tiny_record, "float32"), config)
+        model.save_pretrained(models / name, save_embedding_layers=False)
+    return models
 
 
 @pytest.fixture
