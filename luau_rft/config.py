@@ -11,7 +11,7 @@ from luau_rft.errors import UserError
 
 SECTIONS = (
     "base", "model", "tasks", "collect", "label", "gold", "filter", "train", "generate", "score", "judge", "select",
-    "evaluate", "release",
+    "evaluate", "release", "spending",
 )  # fmt: skip
 
 

@@ -1,29 +1,22 @@
-"""Judge a pool's candidates: run them headless against the checks of their tasks.
+"""Judge a pool's candidates: run them headless against the checks of their tasks, or ask a language model.
 
 dvc repro judge@train
 """
 
 import sys
-from typing import Any
 
 from luau_rft import pools, tables
 from luau_rft.config import load
 from luau_rft.errors import UserError, run
-from luau_rft.judges import execution
-from luau_rft.judges.base import JudgeParams, Judgment, Request, refusal
-from luau_rft.progress import bar
+from luau_rft.judges.backends import JudgeParams, judge_of, judged
+from luau_rft.judges.base import Request, refusal
+from luau_rft.judges.execution import unknown_share
 
-
-def answer(judgment: Judgment) -> dict[str, Any]:
-    """A judgment's part of a row of the ``judgments`` table; running a program costs nothing and never varies."""
-    names = ("functionality", "correctness", "completeness", "value", "reason")
-    counts = ("checks_passed", "checks_total", "checks_unknown")
-    fixed = {"judge": execution.NAME, "spread": 0.0, "answers": 1, "cost_usd": 0.0}
-    return {name: getattr(judgment, name) for name in names + counts} | fixed | {"input_tokens": 0, "output_tokens": 0}
+NOW = "--now"  # ask directly, whatever the number of questions
 
 
 def main() -> None:
-    pool = " ".join(sys.argv[1:])
+    pool = " ".join(argument for argument in sys.argv[1:] if argument != NOW)
     params = load("judge", JudgeParams)
     path = f"data/{pool}/judgments.parquet"
     candidates = pools.candidates(pool).select(*pools.KEY, "code")
@@ -33,30 +26,23 @@ def main() -> None:
     if len(scored) < len(candidates):
         raise UserError(f"data/{pool}/scores.parquet: candidates are missing; run `dvc repro score@{pool}`")
 
-    keys, requests = [], {}
-    for task_id, _index, code, compiles in scored.iter_rows():
-        request = Request(tasks[task_id], code, refusal(code, compiles))
-        keys.append(execution.key(request))
-        requests[keys[-1]] = request
-
-    answers = {key: row for key, row in tables.reusable(path, "judgments").items() if key in requests}
-    todo = [key for key in requests if key not in answers]
-    if todo:
-        with bar(f"judging {pool}", len(todo)) as advance:
-            judgments = execution.judge_all([requests[key] for key in todo], params.processes)
-            for key, judgment in zip(todo, judgments, strict=True):
-                answers[key] = answer(judgment)
-                advance(1)
-
+    requests = [
+        Request(tasks[task_id], code, refusal(code, compiles)) for task_id, _index, code, compiles in scored.iter_rows()
+    ]
+    judge = judge_of(params, "judge", NOW in sys.argv)
+    judgments, new = judged(judge, requests, tables.reusable(path, "judgments"), f"judging {pool}")
     rows = [
-        answers[key] | {"task_id": task_id, "index": index, "key": key}
-        for key, (task_id, index, *_) in zip(keys, scored.iter_rows(), strict=True)
+        {"task_id": task_id, "index": index, **judgment}
+        for judgment, (task_id, index, *_) in zip(judgments, scored.iter_rows(), strict=True)
     ]
     frame = tables.write(rows, path, "judgments")
     value = "none decided" if frame["value"].is_null().all() else f"mean {frame['value'].mean():.3f}"
-    print(f"judge: {pool}: {len(rows)} judgments ({len(todo)} new), {value}, {frame['value'].null_count()} undecided")
-    unknown = execution.unknown_share(frame["checks_unknown"].sum(), frame["checks_total"].sum())
-    print(f"judge: {pool}: {unknown}")
+    print(f"judge: {pool}: {len(rows)} judgments ({new} new), {value}, {frame['value'].null_count()} undecided")
+    if params.backend == "execution" or params.show_execution:
+        unknown = unknown_share(frame["checks_unknown"].sum(), frame["checks_total"].sum())
+        print(f"judge: {pool}: {unknown}")
+    if params.backend != "execution":
+        print(f"judge: {pool}: ${frame['cost_usd'].sum():.2f} paid for these judgments, now or before")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ DATA = {
                "dropped": {"below threshold 0.75": {"rows": 70, "tokens": 6_000}}},
     "gold": {"before": {"rows": 12, "tokens": 2_000}, "after": {"rows": 12, "tokens": 2_000}, "dropped": {}},
 }  # fmt: skip
+HEALTH = {
+    "auc": 0.98, "good_mean": 0.95, "bad_mean": 0.4, "spread": None, "move_largest": 0.05, "move_mean": 0.01, "n": 62,
+    "n_undecided": 1,
+}  # fmt: skip
 HOSTILE = "-- </script><script>alert(1)</script> <img src=x onerror=alert(2)> & \"quoted\" 'too'"
 QUALITY = {"train": 0.7, "eval-base": 0.2, "eval-sft": 0.6, "eval-rft": 0.75}
 
@@ -53,6 +57,7 @@ def make(root: Path, train: int = 12, evaluated: int = 6, judge: str = "executio
         "files": {},
     }
     tables.write_json(DATA, root / "metrics/data.json")
+    tables.write_json(HEALTH | {"judge_backend": judge}, root / "metrics/judge.json")
     (root / "models").mkdir()
     write_record(BaseRecord(**record), root / "models/base.json")
     for training in ("sft", "rft"):

@@ -49,7 +49,11 @@ def render(root: str | Path = ".", weights: Weights | None = None) -> str:
         base=tables.read_json(root / "models/base.json"),
         verdict=results.verdict(comparison),
         change=results.reward_change(comparison),
-        notes=(results.scale_note(results.read_measured(root)), results.selection_note(comparison)),
+        notes=(
+            results.scale_note(results.read_measured(root)),
+            results.selection_note(comparison),
+            results.judge_note(tables.read_json(root / "metrics/judge.json", "judge_backend", "auc", "n")),
+        ),
         comparison=comparison,
         labels=LABELS,
         lower_is_better=LOWER_IS_BETTER,

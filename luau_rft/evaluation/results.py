@@ -91,6 +91,17 @@ def scale_note(measured: Mapping[str, Any]) -> str:
     )
 
 
+def judge_note(health: Mapping[str, Any]) -> str:
+    """What the judge's numbers are worth, from ``metrics/judge.json``."""
+    auc, good, bad = (number(health[name]) for name in ("auc", "good_mean", "bad_mean"))
+    undecided = f" ({health['n_undecided']} undecided)" if health["n_undecided"] else ""
+    return (
+        f"Judge health: {health['judge_backend']} told good from bad with an AUC of {auc} on {health['n']} programs "
+        f"of known worth{undecided}: means {good} and {bad}. The largest move of a value by text that speaks to the "
+        f"judge was {number(health['move_largest'], '+')}."
+    )
+
+
 def markdown_table(comparison: Mapping[str, Any], bold: str = "rft") -> str:
     """The table in Markdown; the column of the model ``bold`` stands out."""
     strong = {"base": 1, "sft": 2, "rft": 3}[bold]

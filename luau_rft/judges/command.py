@@ -59,7 +59,7 @@ def judge_file(task: str, file: str, format: str = "text") -> int:
     ``task`` is a task's folder or its id. Returns 0. Raises ``UserError`` for what cannot be read.
     """
     _check(format, None)
-    asked, code = _task(task), _read(file)
+    asked, code = find_task(task), _read(file)
     scores = score_code(code, asked.kind)
     [judgment] = execution.judge_all([Request(asked, code, refusal(code, scores.compiles))], processes=1)
     value = judgment.value
@@ -98,7 +98,8 @@ def _kind(file: str, kind: str | None) -> str:
     return kind or kind_of(file) or "server"
 
 
-def _task(name: str) -> Task:
+def find_task(name: str) -> Task:
+    """The task of a folder or an id. Raises ``UserError``."""
     folders = [Path(name), *(TASKS / split / name for split in ("train", "eval"))]
     folder = next((path for path in folders if (path / "task.yaml").is_file()), None)
     if folder is None:

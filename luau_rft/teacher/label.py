@@ -1,15 +1,19 @@
-"""Reverse labels: what a creator would have asked for to get a given piece of code."""
+"""Reverse labels: what a creator would have asked for to get a given piece of code.
+
+The teacher ``embedded`` goes by comments and names and needs no model; ``claude`` reads the code (``claude_label.py``).
+"""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from luau_rft import tables
-from luau_rft.config import Params
 from luau_rft.corpus.comments import description
 from luau_rft.luau.lexer import Token, tokens
+from luau_rft.teacher import claude_label
+from luau_rft.teacher.claude import ClaudeParams, Desk
 
 VERSION = 1  # of the rules below and of corpus/comments.py; a new one labels every row anew
 MAX_FUNCTIONS = 5  # named in a label
@@ -43,27 +47,42 @@ _VERBS = frozenset(
 )  # fmt: skip
 _SENTENCE = re.compile(r"\b(is|are|was|were|will|has|have|can|should|must|do|does)\b")
 
-Teacher = Callable[[str, str], str]  # code and path → what was asked for
+COLUMNS = ("task", "category", "kind", "labeler", "cost_usd")  # of a label
 
 
-class LabelParams(Params):
+class LabelParams(ClaudeParams):
     """Section ``label``."""
 
-    teacher: Literal["embedded"]
+    teacher: Literal["embedded", "claude"]
 
 
 def label(
-    corpus: Iterable[Mapping[str, Any]], params: LabelParams, known: Mapping[str, Mapping[str, Any]]
+    corpus: Iterable[Mapping[str, Any]],
+    params: LabelParams,
+    known: Mapping[str, Mapping[str, Any]],
+    desk: Desk | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of the ``labeled`` table; a row of ``known``, by its ``key``, is not asked for again."""
-    teacher = _TEACHERS[params.teacher]
-    rows = []
-    for row in corpus:
-        key = tables.content_hash("label", params.teacher, VERSION, row["code"], row["path"])
-        task = known[key]["task"] if key in known else teacher(row["code"], row["path"])
-        cost = known[key]["cost_usd"] if key in known else 0.0
-        rows.append(dict(row) | {"task": task, "labeler": params.teacher, "key": key, "cost_usd": cost})
-    return rows
+    """Rows of the ``labeled`` table; a row of ``known``, by its ``key``, is neither made nor asked for again.
+
+    Claude has its rows and answers from the ``desk``. Raises ``UserError`` where that stops; what came until then is
+    kept.
+    """
+    rows = [dict(row) for row in corpus]
+    if params.teacher == "claude":
+        assert desk is not None
+        labels = claude_label.labels(rows, params, desk)
+    else:
+        labels = [_embedded(row, known) for row in rows]
+    return [row | label for row, label in zip(rows, labels, strict=True)]
+
+
+def _embedded(row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    key = tables.content_hash("label", "embedded", VERSION, row["code"], row["path"])
+    if key in known:
+        return {name: known[key][name] for name in (*COLUMNS, "key")}
+    kind = script_kind(row["code"], row["path"])
+    task = embedded(row["code"], row["path"])
+    return {"task": task, "category": None, "kind": kind, "labeler": "embedded", "key": key, "cost_usd": 0.0}
 
 
 def embedded(code: str, path: str) -> str:
@@ -185,6 +204,3 @@ def _request(article: str, said: str) -> str | None:
 def _third_person(verb: str) -> bool:
     stems = [verb.removesuffix("s"), verb.removesuffix("es"), re.sub("ies$", "y", verb)]
     return verb.endswith("s") and any(stem in _VERBS for stem in stems)
-
-
-_TEACHERS: dict[str, Teacher] = {"embedded": embedded}

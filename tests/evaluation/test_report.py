@@ -118,6 +118,13 @@ def test_every_candidate_and_metric_is_shown(root, page):
     assert all(reason in page.text["summary"] for reason in reasons)
 
 
+def test_what_the_judge_is_worth_is_told(page):
+    assert (
+        "execution told good from bad with an AUC of 0.980 on 62 programs of known worth (1 undecided)"
+        in (page.text["header"])
+    )
+
+
 def test_code_keeps_its_characters_and_gets_its_findings():
     code = 'local a = [[two\nlines <b>]] -- "c"\nif a then print(1e5, `x`) end\n'
     finding = {"line": 2, "rule": "r", "message": "m"}

@@ -11,6 +11,16 @@ from luau_rft import tables
 from luau_rft.luau.compiler import compile_error
 
 ROOT = Path(__file__).parents[2]
+JUDGE = """\
+judge:
+  backend: execution
+  processes: 2
+  model: claude-sonnet-5-5
+  answers: 1
+  max_tokens: 400
+  show_execution: false
+  openai: {url: "http://127.0.0.1:1/v1", model: none}
+"""
 LAVA = (ROOT / "data/tasks/train/lava-floor/reference.luau").read_text()
 HURTS = (ROOT / "tests/data/wrong/lava-floor/no-nil-check.luau").read_text()
 CODES = {
@@ -48,7 +58,7 @@ def write(root, codes):
 def root(tmp_path):
     for task_id in ("lava-floor", "coin-label"):
         shutil.copytree(ROOT / "data/tasks/train" / task_id, tmp_path / "data/tasks/train" / task_id)
-    (tmp_path / "params.yaml").write_text("judge:\n  backend: execution\n  processes: 2\n")
+    (tmp_path / "params.yaml").write_text(JUDGE)
     write(tmp_path, CODES | {("lava-floor", 1): HURTS.replace("that is no", "but")})
     return tmp_path
 
@@ -123,5 +133,5 @@ def test_missing_scores_and_a_wrong_backend_are_named(root):
     scores = tables.read(root / "data/train/scores.parquet", "scores").to_dicts()
     tables.write(scores[1:], root / "data/train/scores.parquet", "scores")
     assert "scores.parquet: candidates are missing" in judge(root).stderr
-    (root / "params.yaml").write_text("judge:\n  backend: oracle\n  processes: 2\n")
+    (root / "params.yaml").write_text(JUDGE.replace("backend: execution", "backend: oracle"))
     assert judge(root).stderr.startswith("error: params.yaml: judge.backend: Input should be 'execution'")

@@ -5,7 +5,7 @@ from luau_rft.tasks import load_tasks
 from luau_rft.teacher.gold import GoldParams, gold
 
 TASKS = load_tasks(Path(__file__).parents[2] / "data" / "tasks" / "train")
-PARAMS = GoldParams(teacher="reference")
+PARAMS = GoldParams(teacher="reference", model="claude-sonnet-5-5", max_tokens=8192, threshold=0.8)
 
 
 def test_every_task_is_answered_by_its_own_reference(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 
 from luau_rft.teacher.label import LabelParams, embedded, functions, label, module_name, script_kind
 
-PARAMS = LabelParams(teacher="embedded")
+PARAMS = LabelParams(teacher="embedded", model="claude-sonnet-5-5", max_tokens=500)
 
 
 def row(code, path="src/Door.luau"):
