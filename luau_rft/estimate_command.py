@@ -11,11 +11,12 @@ from luau_rft.judges import health
 from luau_rft.judges.backends import JudgeParams
 from luau_rft.judges.base import Request, refusal
 from luau_rft.judges.model import KIND, ModelJudge
+from luau_rft.judges.questions import too_long
 from luau_rft.llm import prices
 from luau_rft.llm.base import Answer, Question
 from luau_rft.llm.books import Spending
 from luau_rft.llm.claude import Claude
-from luau_rft.llm.estimate import Size, batched, estimate
+from luau_rft.llm.estimate import Size, estimate
 from luau_rft.model.generate import SampleParams
 from luau_rft.store import Store, default_path
 from luau_rft.tasks import TaskCounts, load_tasks
@@ -65,7 +66,7 @@ def print_estimate() -> None:
     for line in (_label(known), *_gold(known), *_judge(known)):
         told = line.note
         if line.missing:
-            expected = estimate(line.model, line.missing, batched(line.questions, spending))
+            expected = estimate(line.model, line.missing, spending.batched(line.questions))
             least, most = least + expected.cheapest, most + expected.dearest
             models.add(line.model)
             told = f"{line.model}: {expected}" + (f" ({line.note})" if line.note else "")
@@ -172,7 +173,10 @@ def _judgments(
     keys = [judge.key(request) for request in requests]
     there = known.rows(KIND, keys, table, path)
     asked = [request for request, key in zip(requests, keys, strict=True) if key not in there]
-    return _line(stage, model, [question for request in asked for question in judge.questions(request)], known)
+    questions = [question for request in asked if not too_long(request.code) for question in judge.questions(request)]
+    # The stage, too, goes by all its programs and not by those that are missing.
+    in_all = {question.key for request in requests for question in judge.questions(request)}
+    return replace(_line(stage, model, questions, known), questions=len(in_all))
 
 
 def _requests(pool: str, samples: int, limit: int | None) -> tuple[list[Request], str]:

@@ -33,26 +33,38 @@ def nodes():
         yield running
 
 
-@pytest.fixture
-def pool(tmp_path, monkeypatch):
-    """The scores' path of a pool of many candidates, in the current folder."""
-    finished_run.make(tmp_path, train=3, evaluated=1)
-    monkeypatch.chdir(tmp_path)
+def make_pool(folder):
+    """The scores' path of a pool of many candidates."""
+    finished_run.make(folder, train=3, evaluated=1)
     rows = [
         {"task_id": f"train-{index % 3}", "index": index, "key": str(index), "seed": 0, "model": "sft", "text": "",
          "code": f"local n = {index}\n{CODE[: 97 * index % len(CODE)]}", "cleaned": False, "tokens": 1,
          "finish_reason": "stop"}
         for index in range(COUNT)
     ]  # fmt: skip
-    tables.write(rows, "data/train/candidates.parquet", "candidates")
-    (tmp_path / "data/train/scores.parquet").unlink()
-    return tmp_path / "data/train/scores.parquet"
+    tables.write(rows, folder / "data/train/candidates.parquet", "candidates")
+    (folder / "data/train/scores.parquet").unlink()
+    return folder / "data/train/scores.parquet"
 
 
-def test_scores_of_a_cluster_that_loses_a_node_are_those_of_one_machine(nodes, pool, tmp_path):
-    score.here("train", pool, 1)
-    alone = tables.read(pool, "scores")
-    pool.unlink()
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_pool(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one machine scores."""
+    folder = tmp_path_factory.mktemp("alone")
+    path = make_pool(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        score.here("train", path, 1)
+    return tables.read(path, "scores")
+
+
+def test_scores_of_a_cluster_that_loses_a_node_are_those_of_one_machine(nodes, pool, alone, tmp_path):
     with second_node_lost(nodes, tmp_path / "parts", after=20) as loss:
         score.on_cluster("train", pool, params(nodes.address))
     assert 20 <= loss.parts < COUNT // 8 - 20, loss
@@ -60,7 +72,7 @@ def test_scores_of_a_cluster_that_loses_a_node_are_those_of_one_machine(nodes, p
     assert list((tmp_path / "parts").iterdir()) == []
 
 
-def test_a_killed_run_goes_on_with_the_units_that_are_missing(pool, tmp_path):
+def test_a_killed_run_goes_on_with_the_units_that_are_missing(pool, alone, tmp_path):
     """On the cluster that ``address: null`` starts, which ends with the run."""
     text = (tmp_path / "params.yaml").read_text()
     section = "score: {engine: ray, processes: 1, ray: {address: null, storage: parts, workers: 1, cpus: 1, rows: 8}}\n"
@@ -84,9 +96,7 @@ def test_a_killed_run_goes_on_with_the_units_that_are_missing(pool, tmp_path):
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0, output
     assert "compile" in output
-    rows = tables.read(pool, "scores")
-    score.here("train", pool, 1)
-    assert_frame_equal(rows, tables.read(pool, "scores"))
+    assert_frame_equal(tables.read(pool, "scores"), alone)
 
 
 def test_parts_of_other_candidates_or_scorers_are_never_met(pool, monkeypatch):

@@ -9,6 +9,8 @@ import yaml
 from luau_rft import profile, tables
 from luau_rft.errors import UserError
 from luau_rft.estimate_command import print_estimate
+from luau_rft.judges.base import Request
+from luau_rft.judges.model import ModelJudge
 from luau_rft.llm.claude import Claude
 from luau_rft.store import Store
 from luau_rft.tasks import load_tasks
@@ -144,6 +146,16 @@ def test_candidates_that_are_there_are_counted_one_by_one(folder, capsys):
     lines, _ = estimated(capsys)
     assert lines["judge train"].startswith(f"{MODEL}: 1 direct request, ")  # two are the same, two are not asked about
     assert "no candidates yet" in lines["judge eval-sft"]
+    change(folder, spending__batch_from=2)
+    tables.write([row | {"code": task.reference + f"\n-- {row['index']}"} for row in candidates],
+                 folder / "data/train/candidates.parquet", "candidates")  # fmt: skip
+    count = int(re.match(rf"{MODEL}: (\d+) requests in batches", estimated(capsys)[0]["judge train"])[1])
+    judge = ModelJudge("claude", Claude(MODEL), spending(), "judge", 1, 400)
+    with Store() as store:
+        for index in range(count - 1):
+            store.put_row("judgments", judge.key(Request(task, task.reference + f"\n-- {(0, 1, 3)[index]}")), {})
+    # Like the stage, which goes by how many there are in all.
+    assert estimated(capsys)[0]["judge train"].startswith(f"{MODEL}: 1 request in batches")
 
 
 def test_a_model_without_a_price_and_one_with_an_assumed_price(folder, capsys):

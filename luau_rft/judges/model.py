@@ -14,7 +14,6 @@ from luau_rft.judges.questions import MOST_CHARACTERS, Verdict, about_program, a
 from luau_rft.llm.ask import Provider, ask
 from luau_rft.llm.base import Answer, Question
 from luau_rft.llm.books import Spending
-from luau_rft.llm.estimate import first_line
 from luau_rft.store import Store
 
 KIND = "judgments"  # of rows in the store
@@ -41,7 +40,6 @@ class ModelJudge:
         told what a run showed; None where it is not.
         """
         self.name = f"{backend}:{provider.model}"
-        self._priced = backend == "claude"
         self._provider, self._spending, self._stage = provider, spending, stage
         self._answers, self._max_tokens, self._runs = answers, max_tokens, runs
 
@@ -49,8 +47,8 @@ class ModelJudge:
         """A hash of all that determines the row."""
         task = request.task
         prompts = (rubric(), about_task(task), about_program(""), Verdict.model_json_schema())
-        asked = (task.prompt, task.kind, task.requires.model_dump(), task.checks, request.code, request.refusal)
         run = None if self._runs is None else execution.key(request)
+        asked = (request.code, request.refusal)
         return tables.content_hash(self.name, prompts, asked, run, self._max_tokens, self._answers)
 
     def known(self, rows: Mapping[str, dict[str, Any]], keys: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -69,11 +67,7 @@ class ModelJudge:
         }
         with Store() as store:
             questions = [question for several in asked.values() for question in several]
-            in_all *= self._answers
-            if self._priced:
-                model = self._provider.model
-                print(first_line(self._stage, questions, store, model, self._spending, in_all), flush=True)
-            answers = ask(questions, self._provider, store, self._spending, in_all)
+            answers = ask(questions, self._provider, store, self._spending, in_all * self._answers)
             for (key, request), run in zip(requests.items(), runs, strict=True):
                 row = self._row(key, request, [answers[question.key] for question in asked[key]], run)
                 store.put_row(KIND, key, row)

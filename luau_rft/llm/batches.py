@@ -23,7 +23,7 @@ from luau_rft.llm.reply import TRIES, Again, Job
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-CLOCK_SKEW = timedelta(hours=1)  # how far our clock may be behind the provider's
+CLOCK_SKEW = timedelta(hours=1)  # how far our clock may be ahead of the provider's
 RETRIED_ERRORS = ("rate_limit_error", "overloaded_error", "api_error", "timeout_error")
 
 
@@ -78,6 +78,7 @@ class Batches:
         asked again. Raises ``UserError`` where a user must act; batches under way are found again by the next run.
         """
         flights, fresh = await self._resume(jobs)
+        fresh = self._books.missing(fresh)
         again: list[Job] = []
         while True:
             if submit:
@@ -104,7 +105,8 @@ class Batches:
             flight = Flight(batch.intent, batch.created, batch.custom_ids, mine, batch.batch_id)
             if flight.batch_id is None:
                 print(f"{self._books.stage}: looking for a batch that a crash may have left", flush=True)
-                flight.batch_id = await self._find(flight)
+                # It may also be another process that is just submitting it.
+                flight.batch_id = await self._find(flight) or self._noted(flight.intent)
                 if flight.batch_id is None:
                     self._books.store.closed(flight.intent)
                     continue
@@ -120,6 +122,9 @@ class Batches:
                 flush=True,
             )
         return flights, list(by_key.values())
+
+    def _noted(self, intent: str) -> str | None:
+        return next((batch.batch_id for batch in self._books.store.open_batches() if batch.intent == intent), None)
 
     async def _submit(self, jobs: list[Job], flights: list[Flight]) -> list[Job]:
         """Submit as many as limits and budget allow, and return the rest.
@@ -172,18 +177,21 @@ class Batches:
             if attempt:
                 self._books.retried()
             try:
-                return (await batches.create(requests=requests)).id
-            except (APIConnectionError, APIStatusError) as error:
-                status = getattr(error, "status_code", None)
-                refused = status is not None and status != 408 and (status < 500 or status == 529)
-                if refused and status not in (409, 429, 529):
-                    self._books.store.closed(flight.intent)
-                    raise explained(error, self._who) from None
-                if not refused and (found := await self._find(flight)):
-                    return found
+                created = await batches.create(requests=requests)
+                if batch_id := attribute(created, "id"):
+                    return batch_id
+                last: Exception = ValueError("no batch")
+            except (APIConnectionError, APIStatusError, ValueError) as error:  # the last is a body that is no JSON
                 last = error
-                if attempt < self._pace.retries:
-                    await asyncio.sleep(_pause(error, attempt))
+            status = getattr(last, "status_code", None)
+            refused = status is not None and status != 408 and (status < 500 or status == 529)
+            if refused and status not in (409, 429, 529):
+                self._books.store.closed(flight.intent)
+                raise explained(last, self._who) from None
+            if not refused and (found := await self._find(flight)):
+                return found
+            if attempt < self._pace.retries:
+                await asyncio.sleep(_pause(last, attempt))
         # Nothing is known to be under way: the last look found none.
         self._books.store.closed(flight.intent)
         raise explained(last, self._who) from None
@@ -221,7 +229,8 @@ class Batches:
             for flight in flights:
                 with self._explaining(flight):
                     batch = await self._client.messages.batches.retrieve(flight.batch_id)
-                if batch.processing_status == "ended":
+                    status = batch.processing_status
+                if status == "ended":
                     ended.append(flight)
             if ended:
                 return ended
@@ -245,7 +254,9 @@ class Batches:
                     again.append(outcome.job)
             else:
                 again += self._unanswered(job, entry.result)
-        again += [job for custom_id, job in flight.jobs.items() if custom_id not in flight.settled]
+        for custom_id, job in flight.jobs.items():
+            if custom_id not in flight.settled:
+                again += self._once_more(job, "without a result")
         self._books.release(flight.usd)
         # A batch with answers to questions that only other params ask stays open: it is read again for these.
         others = [key for custom_id, key in flight.custom_ids.items() if custom_id not in flight.jobs]
@@ -262,6 +273,9 @@ class Batches:
                 self._failure = self._failure or refused(0, kind, "", message, self._who)
                 return []
             why = kind
+        return self._once_more(job, why)
+
+    def _once_more(self, job: Job, why: str) -> list[Job]:
         if job.tries >= TRIES:
             self._failure = self._failure or UserError(
                 f"a question came back {why} from {TRIES} batches. Run the "
@@ -305,7 +319,7 @@ class Batches:
 
         try:
             yield
-        except APIError as error:
+        except (APIError, ValueError, AttributeError, TypeError) as error:  # the SDK does not check what it is sent
             raise self._explained(error, flight) from None
 
     def _explained(self, error: Exception, flight: Flight | None) -> UserError:

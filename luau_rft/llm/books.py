@@ -1,16 +1,18 @@
 """The books of one stage's questions: what may still be spent, what was, and what goes into the store."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pydantic import Field
 
 from luau_rft.config import Params
 from luau_rft.errors import UserError
 from luau_rft.llm.base import Answer, Usage
-from luau_rft.llm.reply import Again
+from luau_rft.llm.reply import Again, Job
 from luau_rft.store import Store
 
+NOW = "LUAU_RFT_NOW"  # set to 1: direct requests whatever the number of questions
 FRESH_S = 1.0  # how old the sum of what was spent may be: another process may spend, too
 
 
@@ -21,6 +23,11 @@ class Spending(Params):
     batch_from: int = Field(ge=1)  # questions of a stage from which on they are asked in batches, at half price
     concurrency: int = Field(ge=1)  # direct requests at once
     now: bool  # direct requests whatever the number of questions
+
+    def batched(self, questions: int) -> bool:
+        """Whether a stage with so many questions asks them in batches, where there are any."""
+        now = self.now or os.environ.get(NOW, "") not in ("", "0")
+        return not now and questions >= self.batch_from
 
 
 class Books:
@@ -47,6 +54,15 @@ class Books:
         self._count(answer.usage, answer.cost_usd)
         self.changed(1)
 
+    def missing(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those whose answer another process has not put into the store in the meantime."""
+        jobs = list(jobs)
+        found = self.store.get(job.question.key for job in jobs)
+        if found:
+            self.done += len(found)
+            self.changed(len(found))
+        return [job for job in jobs if job.question.key not in found]
+
     def charge(self, again: Again, charge_id: str | None = None) -> None:
         """Note what was paid for an answer of no use; the same ``charge_id`` is charged once."""
         if again.usage != Usage():
@@ -61,7 +77,7 @@ class Books:
 
     def reserve(self, usd: float) -> bool:
         """Set aside what a request may cost; False where the budget does not allow it."""
-        if self._total() + usd > self._budget:
+        if usd and self._total() + usd > self._budget:  # what is free is not stopped by what was spent elsewhere
             return False
         self._reserved += usd
         return True

@@ -40,6 +40,7 @@ class Claude:
     """A provider of answers. Thinking is turned off where the model allows it: answers are short, and it is paid."""
 
     batches = True
+    priced = True
 
     def __init__(self, model: str, pace: Pace | None = None) -> None:
         self.model = model

@@ -30,6 +30,9 @@ async def ask_directly(
     try:
         while running or (waiting and failure is None):
             while waiting and failure is None and len(running) < places:
+                if not books.missing([waiting[0]]):
+                    waiting.popleft()
+                    continue
                 usd = ceiling(waiting[0])
                 if not books.reserve(usd):
                     if not running:
@@ -37,6 +40,8 @@ async def ask_directly(
                     break
                 job = waiting.popleft()
                 running[asyncio.create_task(request(job))] = job, usd
+            if not running:
+                break
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             places = concurrency
             for task in done:

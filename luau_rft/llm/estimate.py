@@ -1,15 +1,11 @@
 """What questions will cost, before they are asked, from the dated price table."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luau_rft.llm import prices
-from luau_rft.llm.ask import NOW
 from luau_rft.llm.base import Question, Usage
-from luau_rft.llm.books import Spending
-from luau_rft.store import Store
 
 # Share of a batch's requests that find the cache filled, as the provider's documentation gives it: its requests run
 # side by side, in no order.
@@ -98,22 +94,3 @@ def estimate(model: str, sizes: Sequence[Size], batch: bool) -> Estimate:
     """What these questions will cost. Raises ``UserError`` for a model without a price."""
     fewest, most = (usage(model, sizes, hits) for hits in (BATCH_HITS if batch else DIRECT_HITS))
     return Estimate(len(sizes), fewest, prices.cost(model, most, batch), prices.cost(model, fewest, batch), batch)
-
-
-def first_line(
-    stage: str, questions: Sequence[Question], store: Store, model: str, spending: Spending, in_all: int = 0
-) -> str:
-    """What a stage says before it asks. ``in_all``: how many questions it has, where these are a part of them."""
-    unique = {question.key: question for question in questions}
-    found = store.get(unique)
-    missing = [Size.of(question) for key, question in unique.items() if key not in found]
-    if not missing:
-        return f"{stage}: nothing to ask: $0.00"
-    expected = estimate(model, missing, batched(max(in_all, len(unique)), spending))
-    return f"{stage}: {model}: {expected} by the prices of {prices.table().date}"
-
-
-def batched(questions: int, spending: Spending) -> bool:
-    """Whether a stage with so many questions asks them in batches."""
-    now = spending.now or os.environ.get(NOW, "") not in ("", "0")
-    return not now and questions >= spending.batch_from

@@ -26,8 +26,15 @@ class Who:
 
 
 def explained(error: Exception, who: Who) -> UserError:
-    """An error of the anthropic or openai SDK, which has retried what may succeed, as a user's mistake."""
+    """An error of the anthropic or openai SDK, which has retried what may succeed, as a user's mistake.
+
+    The errors of Python are those of reading a body that is not what the API says.
+    """
     status = getattr(error, "status_code", None)
+    if isinstance(error, ValueError | AttributeError | TypeError):
+        return UserError(
+            f"{who.url} answers what is nothing of the API. See that {who.url_setting} is right, and {GO_ON}"
+        )
     if status is None:  # no answer at all
         return UserError(
             f"{who.url} cannot be reached or does not answer in time ({type(error).__name__}). See "

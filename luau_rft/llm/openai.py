@@ -22,6 +22,7 @@ class OpenAI:
     """A provider of answers whose price is not known: they count as free."""
 
     batches = False
+    priced = False
 
     def __init__(self, url: str, model: str, pace: Pace | None = None) -> None:
         self.url = url

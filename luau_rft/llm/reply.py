@@ -62,6 +62,8 @@ def judged(job: Job, reply: Reply, model: str, cost_usd: float) -> Answer | Agai
     def again(next_job: Job, why: str) -> Again:
         return Again(next_job, why, reply.usage, cost_usd)
 
+    # Half a surrogate pair, which JSON can carry, is no text that a table or another prompt can.
+    reply = replace(reply, text=reply.text.encode(errors="replace").decode())
     if reply.stop == "refused":
         return answer("refused", reply.text or "no reason given")
     if reply.stop == "truncated":

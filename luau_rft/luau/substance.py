@@ -273,7 +273,8 @@ class _Slice:
         if above is None or above.type != "variable_declaration":
             return None
         names, values = targets_and_values(above)
-        place = values.index(read)
+        # Where the text is broken, what stands in a list is not always one of its values.
+        place = values.index(read) if read in values else len(names)
         return self.scopes.of.get(names[place]) if place < len(names) else None
 
     def _assigns_stub(self, statement: Node) -> bool:

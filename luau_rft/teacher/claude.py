@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field
 
 from luau_rft.config import Params, load
-from luau_rft.llm import estimate
 from luau_rft.llm.ask import Provider, ask
 from luau_rft.llm.base import Answer, Question
 from luau_rft.llm.books import Spending
@@ -38,7 +37,8 @@ class Desk:
 
     def ask(self, questions: Sequence[Question]) -> dict[str, Answer]:
         """The answers by their key. Raises ``UserError`` at the budget and where a user must act."""
-        print(estimate.first_line(self.stage, questions, self.store, self.provider.model, self.spending), flush=True)
+        if not questions:
+            print(f"{self.stage}: nothing to ask: $0.00", flush=True)
         return ask(questions, self.provider, self.store, self.spending)
 
 

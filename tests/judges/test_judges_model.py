@@ -75,12 +75,15 @@ def test_the_key_changes_with_everything_that_determines_the_row(monkeypatch):
         model_judge().key(replace(request, code=HURTS)),
         *(
             model_judge().key(replace(request, task=LAVA_FLOOR.model_copy(update=change)))
-            for change in ({"prompt": "another"}, {"kind": "client"}, {"checks": "another"})
+            for change in ({"prompt": "another"}, {"kind": "client"})
         ),
     ]
     moved = LAVA_FLOOR.model_copy(update={"folder": ROOT, "title": "another"})
     assert model_judge().key(replace(request, task=moved)) == key
     assert model_judge(runs=4).key(request) == other[3]
+    checked = replace(request, task=LAVA_FLOOR.model_copy(update={"checks": "another"}))
+    assert model_judge().key(checked) == key  # the model does not see them
+    other.append(model_judge(runs=2).key(checked))
     monkeypatch.setattr("luau_rft.judges.model.rubric", lambda: "another rubric")
     other.append(model_judge().key(request))
     assert len({key, *other}) == len(other) + 1

@@ -1,5 +1,6 @@
 """Message Batches: half the price, nothing submitted twice, nothing lost. The SDK against a real server."""
 
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -173,7 +174,9 @@ def test_results_that_break_off_are_read_again(claude_server, store, fault):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"status": 500}, {"drop": True}, {"hang_s": 0.7}], ids=["500", "dropped", "time-out"]
+    "fault",
+    [{"status": 500}, {"drop": True}, {"hang_s": 0.7}, {"body": '{"id": "msgb'}, {"body": "{}"}],
+    ids=["500", "dropped", "time-out", "no JSON", "no batch"],
 )
 def test_a_submission_that_arrived_unheard_is_found_and_not_repeated(claude_server, store, fault):
     claude_server.looks = 2
@@ -190,6 +193,40 @@ def test_a_submission_that_did_not_arrive_is_repeated(claude_server, store, faul
     claude_server.fail("create", **fault)
     assert len(ask(questions(30), provider(), store, BATCH)) == 30
     assert len(claude_server.batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "body"), [("retrieve", "<html>"), ("retrieve", "[]"), ("list", "<html>"), ("list", '{"data": [{}]}')]
+)
+def test_what_is_nothing_of_the_api_is_told_and_nothing_is_paid_twice(claude_server, store, where, body):
+    claude_server.looks = 2
+    claude_server.fail("create", accept=True, status=500)
+    claude_server.fail(where, body=body)
+    with pytest.raises(UserError, match=r"answers what is nothing of the API.*ANTHROPIC_BASE_URL"):
+        ask(questions(30), provider(), store, BATCH)
+    assert len(ask(questions(30), provider(), store, BATCH)) == 30
+    assert claude_server.asked() == once_each(30)
+
+
+def test_batches_that_end_without_results_are_not_submitted_for_ever(claude_server, store):
+    claude_server.fail("results", times=99, body="")
+    with pytest.raises(UserError, match=r"came back without a result from 3 batches"):
+        ask(questions(30), provider(), store, BATCH)
+    assert claude_server.count("create") == 3
+
+
+def test_a_batch_that_another_process_is_just_submitting_is_shared(claude_server, store, tmp_path):
+    """Its id comes while this process looks for it in vain."""
+    with Store() as other:
+        crash = crash_after(other, "submitted")
+        with pytest.raises(crash):
+            ask(questions(30), provider(), other, BATCH)
+    [open_batch] = store.open_batches()
+    claude_server.fail("list", body='{"data": [], "has_more": false}')
+    noted = threading.Timer(0.1, store.submitted, (open_batch.intent, "msgbatch_001"))
+    noted.start()
+    assert len(ask(questions(30), provider(settle_s=0.5), store, BATCH)) == 30
+    assert claude_server.asked() == once_each(30)
 
 
 def test_another_programs_batch_of_the_same_size_is_not_taken(claude_server, store, tmp_path):

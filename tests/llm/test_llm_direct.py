@@ -1,6 +1,7 @@
 """Direct requests to Claude: what comes back, what goes wrong, what is kept. The SDK against a real server."""
 
 import json
+import re
 import time
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from luau_rft.config import load
 from luau_rft.errors import UserError
 from luau_rft.llm.ask import ask
+from luau_rft.llm.base import Answer, Usage
 from luau_rft.llm.batches import Pace
 from luau_rft.llm.books import Spending
 from luau_rft.llm.claude import Claude
@@ -54,8 +56,37 @@ def test_a_second_run_makes_no_request_and_a_larger_one_asks_only_for_the_new_on
     ask(questions(8), Claude(MODEL, FAST), store, DIRECT)
     assert claude_server.asked() == {prompt(n): 1 for n in range(8)}
     out = capsys.readouterr().out
-    assert out.startswith(f"judge: 6 of 8 answers are in the store; {MODEL} is asked directly for 2, at most $")
+    [first] = [line for line in out.splitlines() if MODEL in line]
+    assert re.fullmatch(
+        rf"judge: {MODEL}: 2 direct requests, about .* tokens, \$0\.\d\d by the prices of 20\d\d-\d\d-\d\d, "
+        r"at most \$0\.\d\d; 6 of 8 answers are in the store",
+        first,
+    )
     assert "judge: 2/2 in " in out
+
+
+def test_what_another_process_has_got_in_the_meantime_is_not_asked(claude_server, store):
+    free = claude_server.answer
+
+    def answer(params):
+        with Store() as other:
+            for number in range(1, 6):
+                other.put(
+                    Answer(question(number).key, "answered", free(params), MODEL, Usage(output=1), 0.001), "judge"
+                )
+        return free(params)
+
+    claude_server.answer = answer
+    answers = ask(questions(8), Claude(MODEL, FAST), store, spending(now=True, concurrency=1))
+    assert claude_server.asked() == {prompt(n): 1 for n in (0, 6, 7)}
+    assert list(answers) == [q.key for q in questions(8)]
+
+
+def test_half_a_surrogate_pair_in_an_answer_becomes_text(claude_server, store):
+    claude_server.answer = lambda params: "print('\ud83d')"
+    asked = question(1, schema=None)
+    answer = ask([asked], Claude(MODEL, FAST), store, DIRECT)[asked.key]
+    assert answer.text == "print('?')"
 
 
 def test_identical_questions_are_asked_once(claude_server, store):

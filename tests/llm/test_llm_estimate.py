@@ -6,11 +6,11 @@ import pytest
 
 from luau_rft.llm import prices
 from luau_rft.llm.ask import ask
-from luau_rft.llm.base import Question, Usage
+from luau_rft.llm.base import Usage
 from luau_rft.llm.claude import Claude
-from luau_rft.llm.estimate import Size, batched, estimate, first_line, usage
+from luau_rft.llm.estimate import Size, estimate, usage
 from luau_rft.store import Store
-from tests.llm.questions import FAST, MODEL, questions, spending
+from tests.llm.questions import FAST, MODEL, question, questions, spending
 
 SIZES = [Size(1000, 200, f"task {number // 4}", 500, 100) for number in range(8)]
 
@@ -63,25 +63,23 @@ def test_the_estimate_of_direct_requests_is_near_what_a_server_charges(claude_se
     assert read / (read + written) == pytest.approx(found.cache_read / (found.cache_read + found.cache_write), abs=0.05)
 
 
-def test_the_first_line_counts_what_is_missing(claude_server, store):
+def test_the_first_line_counts_what_is_missing_and_equal_questions_once(claude_server, store, capsys):
     params = spending(now=True)
-    line = first_line("judge", questions(8), store, MODEL, params)
-    assert re.match(rf"judge: {MODEL}: 8 direct requests, about .* tokens, \$0\.\d\d by the prices of 20\d\d-", line)
-    ask(questions(5), Claude(MODEL, FAST), store, params)
-    assert f"{MODEL}: 3 direct requests" in first_line("judge", questions(8), store, MODEL, params)
-    ask(questions(8), Claude(MODEL, FAST), store, params)
-    assert first_line("judge", questions(8), store, MODEL, params) == "judge: nothing to ask: $0.00"
 
+    def first_line(asked):
+        capsys.readouterr()
+        ask(asked, Claude(MODEL, FAST), store, params)
+        return capsys.readouterr().out.splitlines()[0]
 
-def test_equal_questions_are_counted_once(store):
-    same = [Question("one", "label", "", "", "code", 100)] * 3
-    assert "1 direct request, about" in first_line("label", same, store, MODEL, spending())
+    assert f"{MODEL}: 1 direct request, about" in first_line([question(0)] * 3)
+    assert f"{MODEL}: 5 direct requests" in first_line(questions(6))
+    assert first_line(questions(6)) == "judge: nothing to ask: $0.00"
 
 
 def test_batches_from_a_number_on_unless_it_is_to_be_now(monkeypatch):
     monkeypatch.delenv("LUAU_RFT_NOW", raising=False)
-    assert not batched(19, spending())
-    assert batched(20, spending())
-    assert not batched(20, spending(now=True))
+    assert not spending().batched(19)
+    assert spending().batched(20)
+    assert not spending(now=True).batched(20)
     monkeypatch.setenv("LUAU_RFT_NOW", "1")
-    assert not batched(20, spending())
+    assert not spending().batched(20)

@@ -88,6 +88,11 @@ def test_it_answers_for_nothing_and_is_never_asked_in_batches(server, store):
     assert len(server.bodies) == 30
 
 
+def test_a_budget_that_others_have_used_up_does_not_stop_what_is_free(server, store):
+    store.charge("gold", "claude-sonnet-5-5", Usage(output=9), 3.0, "empty")
+    assert len(ask(questions(3), OpenAI(server.url, "qwen", FAST), store, spending(budget_usd=1.0))) == 3
+
+
 def test_the_request_holds_all_parts_and_the_schema(server, store, monkeypatch):
     ask([question(1)], OpenAI(server.url, "qwen", FAST), store, spending())
     [body] = server.bodies

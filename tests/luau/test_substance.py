@@ -177,3 +177,8 @@ def test_a_callback_counts_in_either_form(target):
 
 def test_a_function_of_an_own_table_does_not_run_by_itself():
     assert substantive_statements("local M = {} function M.f() workspace.Name = 'a' end") == 0
+
+
+def test_a_broken_declaration_that_holds_its_own_place_is_read():
+    source = 'local place = workspace\nlocal {gear = place, part = {}} = place:WaitForChild("Engine")\nprint(place.Name)\n'
+    assert substantive_statements(source) <= 3

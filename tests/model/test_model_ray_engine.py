@@ -11,8 +11,16 @@ from luau_rft.errors import UserError
 from luau_rft.model.base import ModelParams, file_hash, model_folder
 from luau_rft.model.engines.base import Request, SamplingParams, Setup
 from luau_rft.model.engines.ray import (
-    ANSWERS, RayParams, answer_row, asked_row, fetched, processor, weights, write_answers, write_requests,
-)  # fmt: skip
+    ANSWERS,
+    RayParams,
+    answer_row,
+    asked_row,
+    fetched,
+    processor,
+    weights,
+    write_answers,
+    write_requests,
+)
 from luau_rft.model.engines.transformers import TransformersParams
 from luau_rft.model.engines.vllm import VllmParams, engine_arguments
 from luau_rft.model.generate import generate

@@ -17,7 +17,15 @@ from pydantic import Field
 from luau_rft import cluster, tables
 from luau_rft.cache import cache_folder
 from luau_rft.errors import UserError
-from luau_rft.model.base import BaseRecord, HubSource, ModelParams, file_hash, load_tokenizer, model_folder
+from luau_rft.model.base import (
+    ADAPTER_FILES,
+    BaseRecord,
+    HubSource,
+    ModelParams,
+    file_hash,
+    load_tokenizer,
+    model_folder,
+)
 from luau_rft.model.clean import clean
 from luau_rft.model.engines.base import Answer, Request, SamplingParams, Setup, open_engine
 from luau_rft.model.engines.transformers import TransformersEngine, TransformersParams
@@ -29,7 +37,6 @@ if TYPE_CHECKING:
     from ray.data.llm import Processor
 
 SECTION = "generate.ray"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 COMPLETE = ".complete"  # a file in a folder of weights, written last
 REQUESTS_IN_A_FILE = 4096
 
