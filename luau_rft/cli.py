@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,7 +11,13 @@ from luau_rft import errors
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Reinforcement fine-tuning for Luau.")
 api = typer.Typer(no_args_is_help=True, help="The Roblox API database.")
 tasks = typer.Typer(no_args_is_help=True, help="The hand-written tasks.")
+store = typer.Typer(no_args_is_help=True, help="The store of paid answers; LUAU_RFT_STORE names its file.")
+mcp = typer.Typer(help="Luau tools for Claude Code, Claude Desktop, Cursor and other MCP clients.")
+studio = typer.Typer(no_args_is_help=True, help="The plugin in Roblox Studio and the bridge to it.")
 app.add_typer(api, name="api")
+app.add_typer(mcp, name="mcp")
+app.add_typer(store, name="store")
+app.add_typer(studio, name="studio")
 app.add_typer(tasks, name="tasks")
 
 
@@ -67,6 +73,42 @@ def judge(
 
 
 @app.command()
+def agent(
+    wish: Annotated[str | None, typer.Argument(help="What the script shall do; left out: a conversation.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task's folder or id: its checks are played, too.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="rft (default), sft, base or a folder; with --url the server's name for it.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A server with OpenAI's chat API, such as http://127.0.0.1:8000/v1.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="The score from which on nothing is corrected.")] = 0.85,
+    rounds: Annotated[int, typer.Option(help="Corrections at most.")] = 3,
+    kind: Annotated[str | None, typer.Option(help="server, client or module; by default what it looks like.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="File for the code, or folder/ for each script in its place.")
+    ] = None,
+    insert: Annotated[bool, typer.Option("--insert", help="Put it into the open place in Roblox Studio.")] = False,
+    place: Annotated[str | None, typer.Option(help="Which open place, where there are several.")] = None,
+    seed: Annotated[int, typer.Option(help="Another one gives other answers.")] = 0,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Of an answer; default: generate.sampling of params.yaml, 4096 with --url.")
+    ] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that the model behind --url takes in all.")] = None,
+    run: Annotated[bool, typer.Option(help="Run the code on the headless engine.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print one event a line, for programs.")] = False,
+) -> None:
+    """Write a script from a wish: generate, score, run, correct. The code goes to the standard output."""
+    from luau_rft.agent_command import Options, run_agent
+
+    options = Options(
+        task=task, model=model, url=url, rounds=rounds, threshold=threshold, kind=kind, output=output, insert=insert,
+        place=place, seed=seed, max_tokens=max_tokens, context=context, run=run, json=json,
+    )  # fmt: skip
+    sys.exit(run_agent(wish, options))
+
+
+@app.command()
 def rules(
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them with examples, in Markdown.")] = None,
 ) -> None:
@@ -103,6 +145,141 @@ def demo() -> None:
 
 
 @app.command()
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="base, sft, rft or an adapter's folder; again for more. Default: sft, rft."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    print_: Annotated[bool, typer.Option("--print", help="Print the server's shell command instead.")] = False,
+) -> None:
+    """Answer OpenAI's chat API with both adapters, through vLLM or transformers."""
+    from luau_rft.model import serve as server
+
+    server.serve(model or ["sft", "rft"], host, port, print_)
+
+
+@app.command()
+def merge(
+    model: Annotated[str, typer.Argument(help="base, sft, rft or an adapter's folder.")],
+    output: Annotated[Path, typer.Option(help="The folder to write; an earlier merged model in it is replaced.")],
+    dtype: Annotated[Literal["bfloat16", "float16", "float32"], typer.Option(help="Of the weights.")] = "bfloat16",
+) -> None:
+    """Write an adapter merged into the base model, for vLLM, llama.cpp and others."""
+    from luau_rft.model import merge as merging
+    from luau_rft.model.base import read_record
+
+    merging.merge(read_record(), merging.adapter_named(model), output, dtype)
+    print(f"{output}: {model}, ready to load\n\n{merging.commands(output)}")
+
+
+@app.command()
+def estimate() -> None:
+    """Print what the stages that ask a paid model will cost, as params.yaml stands."""
+    from luau_rft.estimate_command import print_estimate
+
+    print_estimate()
+
+
+_Project = Annotated[Path | None, typer.Option(help="The folder with data/ and models/; default: the current one.")]
+_Model = Annotated[str | None, typer.Option(help="What writes code, as for `luau-rft agent`; default: rft.")]
+_Url = Annotated[str | None, typer.Option(help="Its server, if one with OpenAI's chat API writes.")]
+_MaxTokens = Annotated[int | None, typer.Option(min=1, help="Of its answers.")]
+_Context = Annotated[int | None, typer.Option(min=1, help="Tokens that the model behind --url takes in all.")]
+
+
+@mcp.callback(invoke_without_command=True)
+def mcp_server(
+    command: typer.Context,
+    project: _Project = None,
+    model: _Model = None,
+    url: _Url = None,
+    max_tokens: _MaxTokens = None,
+    context: _Context = None,
+    http: Annotated[bool, typer.Option("--http", help="Streamable HTTP on 127.0.0.1, not stdin and stdout.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --http; 0 takes a free one.")] = 34878,
+) -> None:
+    """Serve Luau tools to an MCP client, over stdin and stdout."""
+    if command.invoked_subcommand is None:
+        from luau_rft.studio.mcp_command import serve as serve_mcp
+
+        serve_mcp(model, url, max_tokens, context, project, port if http else None)
+
+
+@mcp.command("install")
+def mcp_install(
+    client: Annotated[str | None, typer.Argument(help="claude-code, claude-desktop or cursor; else all found.")] = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the settings and where they go instead.")] = False,
+    project: _Project = None,
+    model: _Model = None,
+    url: _Url = None,
+    max_tokens: _MaxTokens = None,
+    context: _Context = None,
+) -> None:
+    """Write this server into the settings of MCP clients; what was there stays, in a backup, too."""
+    from luau_rft.studio.mcp_install import Machine, install
+
+    options = {"--model": model, "--url": url, "--max-tokens": max_tokens, "--context": context}
+    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    print("\n".join(install(client, given, project or Path(), print_, Machine())))
+
+
+@studio.command("serve")
+def studio_serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="As the plugin's settings say; 0: a free one.")] = 34877,
+    model: _Model = None,
+    url: _Url = None,
+    max_tokens: _MaxTokens = None,
+    context: _Context = None,
+    threshold: Annotated[float, typer.Option(help="The score from which on nothing is corrected.")] = 0.85,
+    rounds: Annotated[int, typer.Option(min=0, help="Corrections at most.")] = 3,
+) -> None:
+    """Run the bridge between Studio and this machine until Ctrl+C."""
+    from luau_rft.studio import command
+
+    command.serve(port, model, url, max_tokens, context, threshold, rounds)
+
+
+_Output = Annotated[Path | None, typer.Option(help="The plugin's file, where it is not Studio's Plugins folder.")]
+
+
+@studio.command("install")
+def studio_install(output: _Output = None) -> None:
+    """Put the plugin into Studio's Plugins folder."""
+    from luau_rft.studio import command
+
+    command.install_plugin(output)
+
+
+@studio.command("uninstall")
+def studio_uninstall(output: _Output = None) -> None:
+    """Delete the plugin from Studio's Plugins folder."""
+    from luau_rft.studio import command
+
+    command.uninstall_plugin(output)
+
+
+@studio.command("status")
+def studio_status() -> None:
+    """Show the plugin's version, running bridges, their places and what waits."""
+    from luau_rft.studio import command
+
+    command.status()
+
+
+@studio.command("forget")
+def studio_forget(
+    place: Annotated[str, typer.Argument(help="Its name or id.")],
+    port: Annotated[int | None, typer.Option(help="Of the bridge, where several run.")] = None,
+) -> None:
+    """Revoke a place's token and drop what waits for it."""
+    from luau_rft.studio import command
+
+    command.forget(place, port)
+
+
+@app.command()
 def results(
     readme: Annotated[bool, typer.Option("--readme", help="Rewrite the table in README.md instead.")] = False,
 ) -> None:
@@ -110,6 +287,51 @@ def results(
     from luau_rft.evaluation.results import print_results, update_readme
 
     update_readme(Path("README.md")) if readme else print_results()
+
+
+@store.command()
+def stats() -> None:
+    """Print answers, tokens, dollars and open batches, by stage and model."""
+    from luau_rft import store_command
+
+    sys.exit(store_command.stats())
+
+
+@store.command()
+def forget(batch: Annotated[str, typer.Argument(help="The id of a batch under way.")]) -> None:
+    """Give up a batch whose key is lost: its answers are asked and paid anew."""
+    from luau_rft import store_command
+
+    sys.exit(store_command.forget(batch))
+
+
+@store.command()
+def verify() -> None:
+    """Check the file and every record; exit with 1 and name what is damaged."""
+    from luau_rft import store_command
+
+    sys.exit(store_command.verify())
+
+
+@store.command()
+def export(file: Annotated[Path, typer.Argument(help="The file to write: sorted lines of JSON.")]) -> None:
+    """Write all sound records to a file, for others or as a backup."""
+    from luau_rft import store_command
+
+    sys.exit(store_command.export(file))
+
+
+@store.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that `luau-rft store export` wrote.")],
+    moved: Annotated[
+        bool, typer.Option("--moved", help="It is your own store: its dollars count as spent here, its batches go on.")
+    ] = False,
+) -> None:
+    """Add the records of an export; what is there stays."""
+    from luau_rft import store_command
+
+    sys.exit(store_command.import_(file, moved))
 
 
 @api.command()
