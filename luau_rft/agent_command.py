@@ -347,14 +347,21 @@ def _check(wish: str | None, options: Options) -> None:
     check_kind(options.kind)
     if wish is not None and not wish.strip():
         raise UserError("the wish is empty; say what the script shall do, or leave it out for a conversation")
+    check_scale(options)
+    if options.output is not None and not (folder := Path(options.output).expanduser().absolute().parent).is_dir():
+        raise UserError(f"--output {options.output}: there is no folder {folder}; make it first")
+
+
+def check_scale(options: Options) -> None:
+    """Raise ``UserError`` for what cannot be a threshold, a number of rounds or of tokens."""
     if not 0 <= options.threshold <= 1:  # nan is neither
         raise UserError(f"--threshold: {options.threshold} is no score; write a number from 0 to 1")
     if options.rounds < 0:
         raise UserError(f"--rounds: {options.rounds} rounds cannot be; write a number from 0")
     if options.max_tokens is not None and options.max_tokens < 1:
         raise UserError(f"--max-tokens: {options.max_tokens} tokens hold no answer; write a number from 1")
-    if options.output is not None and not (folder := Path(options.output).expanduser().absolute().parent).is_dir():
-        raise UserError(f"--output {options.output}: there is no folder {folder}; make it first")
+    if options.context is not None and options.url is None:
+        raise UserError("--context: tells what a server's model can take; give --url, too, or leave it out")
 
 
 def _home(script: Script) -> str:

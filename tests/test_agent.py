@@ -177,6 +177,14 @@ def test_what_an_empty_place_lacks_is_no_fault():
     )
 
 
+def test_what_no_place_can_have_is_a_fault():
+    report = check_code(f"{GOOD}\nlocal part = Instance.new('Part')\npart.Glow = true")
+    assert [(finding.rule, finding.line) for finding in report.findings if finding.scorer == "run"] == [
+        ("run-time-error", 22)
+    ]
+    assert report.score == pytest.approx(report.scores.composite * 0.8, abs=1e-4)
+
+
 def test_failed_checks_of_a_task_are_told(agent, server):
     in_order(server, WRONG, ROMAN.reference)
     scores, _, finished = turn(agent(task=ROMAN).ask(ROMAN.prompt))
@@ -274,6 +282,15 @@ def test_a_script_that_is_there_is_repaired(agent, server):
     server.bodies.clear()
     _, _, finished = turn(one.repair(GOOD))
     assert (finished.reason, server.bodies) == ("good", [])
+
+
+def test_good_code_that_is_there_is_changed(agent, server):
+    faster = GOOD.replace("PAY = 1", "PAY = 10")
+    in_order(server, faster)
+    _, _, finished = turn(agent().change(GOOD, "Pay ten coins"))
+    assert (finished.reason, finished.best.code) == ("good", faster)
+    [body] = server.bodies
+    assert [m["content"] for m in body["messages"][2:]] == [GOOD, CHANGE.format(change="Pay ten coins")]
 
 
 def test_what_does_not_fit_the_model_is_left_out(server):

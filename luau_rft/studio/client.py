@@ -171,7 +171,7 @@ class Bridge:
                     ) from None
             else:
                 if status == 200:
-                    return kind.model_validate_json(content)
+                    return _understood(kind, content)
                 refusal = _refusal(status, content)
                 if status not in (401, 503) or time.monotonic() >= deadline:
                     raise _told(refusal)
@@ -192,17 +192,25 @@ def answers(running: Running) -> BridgeState | None:
 
 
 def as_insert(script: Script | Insert, count: int, replace: bool) -> Insert:
-    """The command for one of an answer's ``count`` scripts; a lone one without a header goes where the selection is."""
+    """The command for one of an answer's ``count`` scripts; a lone one without a header goes where the selection is.
+
+    Raises ``UserError`` for one that Studio could not hold.
+    """
     if isinstance(script, Insert):
         return script
     own = count > 1 or (script.name, script.folder) != (CLASSES[script.kind], HOMES[script.kind])
-    return Insert(
-        name=script.name,
-        class_=CLASSES[script.kind],
-        source=script.source,
-        parent=list(script.folder) if own else None,
-        replace=replace,
-    )
+    try:
+        return Insert(
+            name=script.name,
+            class_=CLASSES[script.kind],
+            source=script.source,
+            parent=list(script.folder) if own else None,
+            replace=replace,
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"code: {script.name[:100]}: {where}: {first['msg']}") from None
 
 
 def described(place: PlaceState) -> str:
@@ -222,6 +230,14 @@ def _request(
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def _understood(kind: type[Value], content: bytes) -> Value:
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        told = error.errors(include_input=False)[0]["msg"]
+        raise UserError(f"the bridge's answer is not understood ({told}); restart it with this version") from None
 
 
 def _refusal(status: int, content: bytes) -> Refusal:

@@ -20,8 +20,11 @@ def serve(
     threshold: float = 0.85,
     rounds: int = 3,
 ) -> None:
-    """Run a bridge until Ctrl+C; ``model`` and what follows say who answers the plugin, as for ``luau-rft agent``."""
-    from luau_rft.agent_command import Options, open_chat
+    """Run a bridge until Ctrl+C; ``model`` and what follows say who answers the plugin, as for ``luau-rft agent``.
+
+    A model that is named must be there; the default may come later, for insertion needs none.
+    """
+    from luau_rft.agent_command import Options, check_scale, open_chat
 
     try:
         import websockets  # noqa: F401  (uvicorn imports it by name)
@@ -35,7 +38,12 @@ def serve(
         raise UserError(
             f"studio serve: the package {package} is missing; run: pip install -c constraints.txt -e '.[studio]'"
         ) from None
-    options = Options(model=model, url=url, max_tokens=max_tokens, context=context)
+    options = Options(
+        model=model, url=url, max_tokens=max_tokens, context=context, threshold=threshold, rounds=rounds
+    )  # fmt: skip
+    check_scale(options)
+    if model is not None or url is not None:
+        open_chat(options)
     Server(agent_handler(lambda: open_chat(options), threshold, rounds), port, say=_say).run()
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from luau_rft.errors import UserError
+from luau_rft.studio.folder import check_own
 
 _VERSION = 1
 _TABLES = """
@@ -32,11 +33,13 @@ CREATE TABLE jobs (
 
 
 class Database:
-    """One connection, for the event loop's thread. Raises ``UserError`` for a file that cannot be read."""
+    """One connection, for the event loop's thread. Raises ``UserError`` for a file that cannot be read or trusted."""
 
     def __init__(self, path: Path) -> None:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        check_own(path)
+        path.chmod(0o600)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         try:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from luau_rft.errors import UserError
+
 
 class Running(BaseModel):
     """What ``bridge.json`` tells local clients. ``secret``: their bearer token."""
@@ -36,10 +38,17 @@ def bridges_folder() -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make ``folder`` where it is missing, for this user alone."""
+    """Make ``folder`` where it is missing, for this user alone. Raises ``UserError`` where it is another user's."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
+    check_own(folder)
     folder.chmod(0o700)
+
+
+def check_own(path: Path) -> None:
+    """Raises ``UserError`` for what belongs to another user, who could have put tokens of theirs there."""
+    if hasattr(os, "geteuid") and path.stat().st_uid != os.geteuid():
+        raise UserError(f"{path}: belongs to another user; move it away, or have LUAU_RFT_CONFIG name another folder")
 
 
 def write_running(folder: Path, running: Running) -> None:
@@ -51,10 +60,12 @@ def write_running(folder: Path, running: Running) -> None:
 
 
 def read_running(folder: Path) -> Running | None:
-    """What ``bridge.json`` says, if it is there and whole; whether the bridge lives is not said."""
+    """What ``bridge.json`` says, if it is there, this user's and whole; whether the bridge lives is not said."""
+    path = folder / "bridge.json"
     try:
-        return Running.model_validate_json((folder / "bridge.json").read_bytes())
-    except (OSError, ValidationError):
+        check_own(path)
+        return Running.model_validate_json(path.read_bytes())
+    except (OSError, UserError, ValidationError):
         return None
 
 

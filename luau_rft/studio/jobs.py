@@ -163,6 +163,7 @@ class Jobs:
         threading.Thread(target=run, name=f"request-{request.id}", daemon=True).start()
         try:
             answer = await done
+            self._end(place, request.id, "done", answer.message, answer.score, _addressed(request, answer.scripts))
         except Cancelled:
             if not self._stopping:
                 self._end(place, request.id, "cancelled", "")
@@ -171,8 +172,6 @@ class Jobs:
         except Exception as error:
             self._say(f"request {request.id} failed:\n{''.join(traceback.format_exception(error))}")
             self._end(place, request.id, "failed", f"{type(error).__name__}: {error}")
-        else:
-            self._end(place, request.id, "done", answer.message, answer.score, _addressed(request, answer.scripts))
         finally:
             self._current = None
 

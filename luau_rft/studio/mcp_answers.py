@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from luau_rft.agent import Agent, Checked, Delta, Event, Finished, Started
 from luau_rft.errors import UserError
@@ -196,12 +196,7 @@ def written(agent: Agent, events: Iterator[Event], job: Job) -> Written:
 
 def insert(scripts: Sequence[answered.Script], place: str | None, replace: bool) -> Insertions:
     """Have the bridge insert ``scripts``. Raises ``UserError`` where it, the place or Studio does not do it."""
-    bridge = Bridge.find(place=place)
-    try:
-        return Insertions(inserted=bridge.insert(scripts, place, replace))
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise UserError(f"code: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return Insertions(inserted=Bridge.find(place=place).insert(scripts, place, replace))
 
 
 def read_selection(place: str | None) -> Selection:

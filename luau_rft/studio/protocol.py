@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 PRODUCT = "luau-rft"
 PROTOCOL = 1
@@ -16,8 +16,19 @@ POLL_S = 25.0  # the longest that the bridge holds a request
 PING_S = 5.0  # between two pings on a stream
 LOST_S = 12.0  # without a sign of life after which a place counts as lost
 
+
+def printable(text: str) -> str:
+    """``text`` without what a terminal would obey.
+
+    >>> printable("Ob\\x1b[2Jby")
+    'Ob�[2Jby'
+    """
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:{}-]{1,100}$")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+PlaceName = Annotated[Name, AfterValidator(printable)]
 Source = Annotated[str, Field(max_length=MAX_SOURCE)]
 ScriptClass = Literal["Script", "LocalScript", "ModuleScript"]
 Wait = Annotated[float, Field(ge=0, le=POLL_S, allow_inf_nan=False)]
@@ -147,7 +158,7 @@ class PairStart(Message):
     """Ask the bridge to show a pairing code on its terminal."""
 
     place: Identifier
-    name: Name
+    name: PlaceName
 
 
 class Pair(PairStart):
@@ -180,7 +191,7 @@ class Hello(Message):
     type: Literal["hello"] = "hello"
     protocol: int
     place: Identifier
-    name: Name
+    name: PlaceName
     session: Identifier
     mode: Literal["edit", "play-server", "play-client"] = "edit"
     after: int = Field(default=0, ge=0, le=2**53)

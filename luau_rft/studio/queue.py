@@ -38,19 +38,25 @@ class Queue:
         commands: Iterable[tuple[str, Insert | ReadSelection | Run | Undo | JobDone]],
         valid_s: float | None = None,
     ) -> None:
-        """Append commands with their ids; an id that is there already is left as it is."""
+        """Append commands with their ids; an id that is there already is left as it is.
+
+        Nothing is kept for a place that was forgotten.
+        """
         now = self._now()
+        deadline = None if valid_s is None else now + valid_s
         with self._database.transaction():
             self._database.execute("DELETE FROM commands WHERE settled < ?", (now - KEPT_S,))
             for id_, command in commands:
                 if self._database.execute("SELECT 1 FROM commands WHERE id = ?", (id_,)).fetchone():
                     continue
-                seq = self._database.execute(
+                row = self._database.execute(
                     "UPDATE places SET seq = seq + 1 WHERE place = ? RETURNING seq", (place,)
-                ).fetchone()[0]
+                ).fetchone()
+                if row is None:
+                    return
                 self._database.execute(
                     "INSERT INTO commands (id, place, seq, body, made, deadline) VALUES (?, ?, ?, ?, ?, ?)",
-                    (id_, place, seq, command.model_dump_json(), now, now + valid_s if valid_s is not None else None),
+                    (id_, place, row["seq"], command.model_dump_json(), now, deadline),
                 )
 
     def pending(self, place: str, after: int) -> list[Deliver]:

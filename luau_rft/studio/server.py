@@ -19,7 +19,7 @@ from luau_rft.studio.folder import Running, bridges_folder, make_private, read_r
 from luau_rft.studio.hub import Hub
 from luau_rft.studio.jobs import Handler
 from luau_rft.studio.places import Timing
-from luau_rft.studio.protocol import DEFAULT_PORT
+from luau_rft.studio.protocol import DEFAULT_PORT, printable
 
 HOST = "127.0.0.1"
 _CONNECTIONS = 500
@@ -51,8 +51,12 @@ class Bridge:
         except BaseException:
             self._socket.close()
             raise
-        self._say = say
-        self.hub = Hub(self._database, self.port, handler, say, timing or Timing())
+
+        def show(text: str) -> None:  # names and messages are the plugin's and the model's
+            say("\n".join(map(printable, text.split("\n"))))
+
+        self._say = show
+        self.hub = Hub(self._database, self.port, handler, show, timing or Timing())
         config = uvicorn.Config(
             make_app(self.hub),
             http="h11",

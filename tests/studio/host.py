@@ -21,6 +21,7 @@ from luau_rft.roblox.api import database
 from luau_rft.studio import build
 
 ENGINE = Path(__file__).with_name("engine")
+FRAME_S = 1 / 60  # of virtual time at least, with each pump
 SIDES = {"Script": "server", "LocalScript": "client"}
 
 
@@ -125,14 +126,14 @@ class Studio:
         """Let a moment pass: deliver what came, move the clock on, act on what the plugin wants."""
         self._act()
         try:
-            message = self._incoming.get(timeout=0.002)
+            message = self._incoming.get(timeout=FRAME_S / self.speed)
             while True:
                 self._call("deliver", json.dumps(message))
                 message = self._incoming.get_nowait()
         except queue.Empty:
             pass
         now = time.monotonic()
-        self._call("advance", max((now - self._clock) * self.speed, 1 / 60))
+        self._call("advance", max((now - self._clock) * self.speed, FRAME_S))
         self._clock = now
         if self._play:
             number, running = self._play

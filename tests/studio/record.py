@@ -113,18 +113,18 @@ def _session(folder: Path, url: str, port: int) -> list[str]:
     bridge = Terminal(serve, folder)
     try:
         shown += ["--- a terminal", _prompt(serve)]
-        started = _seen(bridge, "Pairing code: ")
-        shown += started
-        text = "\n".join(started)
-        address, code = re.search(r"127\.0\.0\.1:(\d+)", text), re.search(r"code: (\d{6})", text)
-        studio = Studio({"LuauRft.all.port": address[1]}, name="Volcano")
-        shown += ["", "--- Studio, the widget of the plugin"]
+        lines = _seen(bridge, "Pairing code: ")
+        settings = {"LuauRft.all.port": re.search(r"127\.0\.0\.1:(\d+)", lines[0])[1]}
+        studio = Studio(settings, name="Volcano", speed=1.0)  # the bridge's pings come by the clock
+        lines += _seen(bridge, "wants to pair", studio)
+        code = re.search(r"code: (\d{6})", lines[-1])[1]
+        shown += [*lines, "", "--- Studio, the widget of the plugin"]
         until(lambda: studio.shows("Not paired"), studio)
         shown.append(_widget(studio))
-        studio.write("six digits", code[1])
+        studio.write("six digits", code)
         studio.click("Pair")
-        until(lambda: studio.shows("Connected"), studio)
-        shown += [f"(typed: {code[1]}, clicked: Pair)", _widget(studio)]
+        until(lambda: studio.shows("by stream") and "paired" in studio.texts(), studio)
+        shown += [f"(typed: {code}, clicked: Pair)", _widget(studio)]
 
         wish = ["agent", WISH, "--url", url, "--output", "lava.luau", "--insert"]
         agent = Terminal(wish, folder)
@@ -142,10 +142,10 @@ def _session(folder: Path, url: str, port: int) -> list[str]:
         shown += ["(clicked: Undo)", _widget(studio), *_scripts(studio)]
         assert not studio.problems(), studio.problems()
         studio.close()
-
+        lines = _seen(bridge, "disconnected")
         bridge.interrupt()
         until(bridge.ended)
-        shown += ["", "--- the first terminal, after Ctrl+C", *bridge.next_lines()]
+        shown += ["", "--- the first terminal since, and Ctrl+C", *lines, *bridge.next_lines()]
     finally:
         bridge.close()
     return shown
@@ -159,7 +159,7 @@ def _prompt(arguments: list[str]) -> str:
     return shlex.join(["$", "luau-rft", *arguments]).replace("'$'", "$")
 
 
-def _seen(terminal: Terminal, text: str) -> list[str]:
+def _seen(terminal: Terminal, text: str, *windows: Studio) -> list[str]:
     """The lines up to one that holds ``text``. Ends the program where the command ends before."""
     lines: list[str] = []
 
@@ -167,7 +167,8 @@ def _seen(terminal: Terminal, text: str) -> list[str]:
         lines.extend(terminal.next_lines())
         return terminal.ended() or any(text in line for line in lines)
 
-    until(there, seconds=SECONDS)
+    until(there, *windows, seconds=SECONDS)
+    lines += terminal.next_lines()
     if not any(text in line for line in lines):
         raise SystemExit("\n".join(lines))
     return lines

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from luau_rft.errors import UserError
+from luau_rft.studio.client import Bridge as Client
 from luau_rft.studio.database import Database
 from luau_rft.studio.guard import Refused
 from luau_rft.studio.pairing import ATTEMPTS, CODE_S, MAX_PAUSE_S, PAUSE_S, Pairing, Tokens
 from luau_rft.studio.protocol import MAX_BODY_BYTES, MAX_SOURCE
-from tests.servers.bridge import Lines, Plugin, Running, closing, insertion, receive, running
+from luau_rft.studio.server import Bridge
+from tests.servers.bridge import Lines, Plugin, Running, closing, insertion, one_script, receive, running
 
 PAIR = {"place": "place-1", "name": "Obby"}
 POSTS = [
@@ -215,6 +219,36 @@ class TestTokens:
         assert sorted(bridge.call("GET", "/hello").body) == ["product", "protocol", "server"]
 
 
+class TestFolder:
+    """What another user of this machine may have put where the bridge keeps its tokens."""
+
+    def test_a_folder_of_another_user_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+        for folder in (tmp_path, tmp_path / "made"):
+            with pytest.raises(UserError, match="belongs to another user; move it away, or have LUAU_RFT_CONFIG name"):
+                Bridge(one_script, 0, folder)
+        with pytest.raises(UserError, match=r"queue\.sqlite: belongs to another user"):
+            Database(tmp_path / "queue.sqlite")
+
+    def test_what_others_may_read_is_closed_to_them(self, tmp_path: Path) -> None:
+        with running(tmp_path) as bridge:
+            port = bridge.port
+        database = tmp_path / str(port) / "queue.sqlite"
+        for path, mode in ((tmp_path, 0o777), (database.parent, 0o777), (database, 0o666)):
+            path.chmod(mode)
+        with running(tmp_path, port=port):
+            modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, database.parent, database)]
+        assert modes == [0o700, 0o700, 0o600]
+
+    def test_clients_send_nothing_to_the_bridge_of_another_user(
+        self, bridge: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert Client.find(folder=bridge.folder)
+        monkeypatch.setattr(os, "geteuid", lambda: bridge.folder.stat().st_uid + 1)
+        with pytest.raises(UserError, match="no bridge runs"):
+            Client.find(folder=bridge.folder)
+
+
 class TestPairingCodes:
     def test_a_code_works_once(self, bridge: Running) -> None:
         body = PAIR | {"code": bridge.lines.code()}
@@ -311,7 +345,8 @@ class TestFloods:
         with plugin.stream() as stream:
             with suppress(ConnectionClosed):
                 stream.send("x" * (MAX_BODY_BYTES + 1))
-            assert closing(stream) == 1009
+            # The code is lost where the rest of the frame meets a socket that is closed already.
+            assert closing(stream) in (1009, 1006)
         assert plugin.poll().status == 200
 
     def test_too_many_without_a_token_do_not_hinder_those_with_one(self, bridge: Running) -> None:
@@ -377,6 +412,21 @@ class TestNonsense:
             assert (reply.status, reply.reason) == (400, "bad-request"), body[:50]
             assert reply.body["message"]
             assert bridge.call("GET", "/hello").status == 200
+
+    def test_nothing_steers_the_terminal(self, bridge: Running) -> None:
+        """A name may come from any program of this machine, a path from a script that was downloaded."""
+        name = "\x1b]0;x\x07\nbridge ended\u202e"
+        plugin = bridge.pair("place-1", name)
+        plugin.poll(name=name)
+        bridge.queue(None, "a", "b")
+        results = [
+            {"id": "a", "ok": True, "value": {"path": "\x1b[2J"}},
+            {"id": "b", "ok": False, "error": {"reason": "failed", "message": "\x9b2J\r"}},
+        ]
+        assert bridge.call("POST", "/results", {"results": results}, plugin.token).status == 200
+        assert len([line for line in bridge.lines if "inserted" in line or "b: " in line]) == 2
+        assert all(line.isprintable() for line in bridge.lines)
+        assert bridge.client("state")["places"][0]["name"].isprintable()
 
     def test_what_is_no_poll(self, bridge: Running) -> None:
         plugin = bridge.pair()

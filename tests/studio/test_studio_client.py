@@ -125,6 +125,21 @@ class TestCommands:
             assert got == [Inserted(path="Workspace.Script")]
             assert len(plugin.done) == 1
 
+    def test_what_studio_could_not_hold(self, bridge: Running) -> None:
+        bridge.pair()
+        client = Bridge.find(folder=bridge.folder)
+        with pytest.raises(UserError, match="code: Script: source: String should have at most 199999 characters"):
+            client.insert(split("--" + "x" * 1_000_000, "server"))
+        assert bridge.place("place-1")["waiting"] == 0
+
+    def test_an_answer_that_is_not_understood(self, bridge: Running) -> None:
+        deep: Any = []
+        for _ in range(197):
+            deep = [deep]
+        working = bridge.pair().working(lambda command: {"value": {"path": "x", "deep": deep}})
+        with working, pytest.raises(UserError, match="the bridge's answer is not understood"):
+            Bridge.find(folder=bridge.folder).insert(split("print(1)", "server"))
+
 
 class TestFinding:
     def test_none(self, tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ def test_the_commands(tmp_path: Path) -> None:
         environment = os.environ | {"LUAU_RFT_CONFIG": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
+    mistakes = {
+        ("--threshold", "7"): "--threshold: 7.0 is no score",
+        ("--url", "localhost"): "--url localhost: is no address",
+        ("--model", "no/such"): "--model no/such: there is no folder",
+        ("--context", "4096"): "--context: tells what a server's model can take",
+    }
+    for arguments, told in mistakes.items():
+        assert f"error: {told}" in luau_rft("serve", "--port", "0", *arguments).stderr
     file = str(tmp_path / "Plugin.rbxmx")
     assert f"{file}: version {build.version()}" in luau_rft("install", "--output", file).stdout
     assert luau_rft("uninstall", "--output", file).stdout == f"{file}: deleted; restart Studio\n"

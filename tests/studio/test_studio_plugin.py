@@ -1,5 +1,6 @@
 """The plugin's own Luau, in a VM on the headless engine, against a real bridge on loopback that can be killed."""
 
+import json
 import shutil
 import sqlite3
 import time
@@ -525,6 +526,18 @@ def test_a_command_delivered_again_is_answered_with_its_old_result(desk):
     until(lambda: result_of(bridge, "twice"), window)
     assert result_of(bridge, "twice") == first
     assert list(window.sources()) == ["ServerScriptService.Door"]
+
+
+def test_more_results_than_one_message_takes_are_sent_in_several(desk):
+    bridge, settings = desk.bridge(), {}
+    desk.paired(bridge, settings, place_id=7).close()
+    place = json.loads(settings["LuauRft.all.places"])["7"]
+    done_before = [{"result": {"id": f"old-{n}", "ok": True, "value": {}}, "acknowledged": False} for n in range(1001)]
+    settings[f"LuauRft.{place}.done"] = json.dumps(done_before)
+    window = desk.studio(bridge, settings, place_id=7, old=True)
+    until(lambda: window.shows("by long polling"), window)
+    assert done(bridge.ask("insert", [script()]), window)
+    until(lambda: all(kept["acknowledged"] for kept in json.loads(settings[f"LuauRft.{place}.done"])), window)
 
 
 def test_commands_wait_for_a_closed_place(desk):

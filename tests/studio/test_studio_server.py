@@ -641,6 +641,32 @@ class TestRequests:
             assert (end["job"], end["state"]) == ("bad", "failed")
             assert told in end["message"]
 
+    def test_a_message_that_cannot_be_kept_fails_that_request_alone(self, tmp_path: Path) -> None:
+        def odd(request: AgentRequest, talk: Talk) -> Answer:
+            return Answer([], "half a letter: \ud83d" if request.id == "bad" else "fine")
+
+        with running(tmp_path, odd) as bridge:
+            plugin = bridge.pair()
+            for id_ in ("bad", "good"):
+                bridge.call("POST", "/requests", request(id_), plugin.token)
+            until(lambda: bridge.place("place-1")["waiting"] == 2)
+            ends = [one["command"] for one in plugin.messages() if "command" in one]
+            assert [(end["job"], end["state"]) for end in ends] == [("bad", "failed"), ("good", "done")]
+
+    def test_a_place_forgotten_while_its_request_is_at_work(self, tmp_path: Path) -> None:
+        slow = Slow()
+        with running(tmp_path, slow) as bridge:
+            plugin = bridge.pair()
+            bridge.call("POST", "/requests", request("a"), plugin.token)
+            until(lambda: slow.started == ["a"])
+            bridge.client("forget", {"place": "place-1"})
+            until(lambda: bridge.client("state")["jobs"] == [])
+            slow.go.set()
+            again = bridge.pair()
+            bridge.call("POST", "/requests", request("b"), again.token)
+            until(lambda: bridge.place("place-1")["waiting"] == 2)
+            assert slow.started == ["a", "b"]
+
     def test_what_is_no_request(self, bridge: Running) -> None:
         plugin = bridge.pair()
         for body in (
