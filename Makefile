@@ -1,6 +1,7 @@
 # make repro   the whole pipeline with params.yaml, then the results table
 # make demo    the tiny profile in a temporary copy
 # make test    the tests
+# make test-slow   tests of minutes each: the pipeline with Claude, a quantised model shared by processes
 # make fuzz    the scorers on 10,000 random texts (minutes)
 # Every target first makes .venv with the versions of constraints.txt.
 
@@ -9,7 +10,7 @@ VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(VENV)
 
-.PHONY: repro demo test fuzz lint setup clean
+.PHONY: repro demo test test-slow fuzz lint setup clean
 
 repro: setup
 	dvc repro
@@ -20,6 +21,9 @@ demo: setup
 
 test: setup
 	pytest
+
+test-slow: setup
+	pytest -m slow
 
 fuzz: setup
 	FUZZ_CASES=10000 pytest tests/scorers/test_fuzz.py

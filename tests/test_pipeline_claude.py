@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from luau_rft import tables
 
 PAID = ("label", "gold", "judge@train", "judge@eval-base", "judge@eval-sft", "judge@eval-rft", "health")
 
 
+@pytest.mark.slow
 def test_a_run_with_claude_ends_and_asks_nothing_twice(project, claude_server, tmp_path):
     params = project.root / "params.yaml"
     text = params.read_text()

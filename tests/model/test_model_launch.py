@@ -139,6 +139,7 @@ def test_two_processes_train_what_one_trains(project, tiny_record):
     assert not (project.root / ".cache/train/sft").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_quantised_model_train_what_one_trains(project, tiny_record):
     """FSDP with QLoRA, one process dying in the middle."""
     project.params(model__quantization="nf4", common__gradient_checkpointing=True)
