@@ -9,6 +9,7 @@ import pytest
 
 from luau_rft import tables
 from luau_rft.luau.compiler import compile_error
+from tests.judges import pools
 
 ROOT = Path(__file__).parents[2]
 JUDGE = """\
@@ -21,16 +22,7 @@ judge:
   show_execution: false
   openai: {url: "http://127.0.0.1:1/v1", model: none}
 """
-LAVA = (ROOT / "data/tasks/train/lava-floor/reference.luau").read_text()
-HURTS = (ROOT / "tests/data/wrong/lava-floor/no-nil-check.luau").read_text()
-CODES = {
-    ("lava-floor", 0): LAVA,
-    ("lava-floor", 1): HURTS,
-    ("lava-floor", 2): "this is not ( Luau",
-    ("lava-floor", 3): "print('lava')",
-    ("lava-floor", 4): LAVA,
-    ("coin-label", 0): "return {}",
-}
+CODES = pools.CODES | {("coin-label", 0): "return {}"}
 
 
 def judge(root, pool="train"):
@@ -59,7 +51,7 @@ def root(tmp_path):
     for task_id in ("lava-floor", "coin-label"):
         shutil.copytree(ROOT / "data/tasks/train" / task_id, tmp_path / "data/tasks/train" / task_id)
     (tmp_path / "params.yaml").write_text(JUDGE)
-    write(tmp_path, CODES | {("lava-floor", 1): HURTS.replace("that is no", "but")})
+    write(tmp_path, CODES | {("lava-floor", 1): pools.HURTS.replace("that is no", "but")})
     return tmp_path
 
 
@@ -85,7 +77,7 @@ def test_every_candidate_gets_a_row(root):
 
 
 def test_the_share_of_checks_that_are_not_modelled_is_printed(root):
-    unknown = LAVA + "\nworkspace.Terrain:FillBall(Vector3.zero, 4, Enum.Material.Grass)\n"
+    unknown = pools.LAVA + "\nworkspace.Terrain:FillBall(Vector3.zero, 4, Enum.Material.Grass)\n"
     write(root, CODES | {("lava-floor", 1): unknown})
     printed = judge(root).stdout
     assert ", 1 undecided\n" in printed
